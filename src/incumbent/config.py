@@ -1,0 +1,302 @@
+"""incumbent.toml as dataclasses: each field with its unit, default and one sentence.
+
+In: the text of incumbent.toml. Out: a frozen `Config`. The sentences are read by `--help`, the docs and the pages,
+so that a setting is explained in one place. An unknown key is an error that names the nearest spelling.
+Reads no store and imports no user code.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from incumbent.errors import ConfigError, UnknownKey
+from incumbent.records import Kind, Label
+
+FILE_NAME = "incumbent.toml"
+
+
+def _setting(default: Any, sentence: str, unit: str = "") -> Any:
+    return field(default=default, metadata={"sentence": sentence, "unit": unit})
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is predicted, from what, and how it is judged."""
+
+    name: str = _setting(MISSING, "Name of the task; shown on every page and metric.")
+    kind: Kind = _setting(MISSING, "What is predicted: binary, multiclass, regression or forecast.")
+    target: str = _setting(MISSING, "Column that holds the truth.")
+    metric: str = _setting(MISSING, "How a prediction is judged: brier, log_loss, accuracy, squared_error, ...")
+    code: str = _setting("", "Python file with load, train and (optional) features; empty: no retraining.")
+    time: str = _setting("", "Column with the time of the request; with it every split is by time.")
+    label_time: str = _setting("", "Column with the time at which the truth became known.")
+    unit: str = _setting("", "Column that says who is assigned in a trial; empty: each request by itself.")
+    id: str = _setting("", "Column that identifies a row.")
+    timezone: str = _setting("", "IANA zone of naive timestamps and of days, e.g. America/New_York.")
+    features: tuple[str, ...] = _setting((), "Feature columns; empty: all but target, time, label_time and id.")
+    not_null: tuple[str, ...] = _setting((), "Features that may never be null.")
+    private: tuple[str, ...] = _setting((), "Columns that are never logged as they came, only hashed.")
+    positive: Label | None = _setting(None, "The positive class of a binary task; default: the larger one.")
+    series: str = _setting("", "Forecast: column that tells several series apart.")
+    horizon: int = _setting(1, "Forecast: how many steps ahead.", "steps")
+    season: int = _setting(0, "Forecast: length of the season; 0: found in the data.", "steps")
+    lags: int = _setting(0, "Forecast: lag columns a row carries; 0: twice the season, at least 14.", "steps")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the team decides at the onset. What is unanswered stays red on the dashboard and in `doctor`."""
+
+    beat: str = _setting("", "What must be beaten: a rule, measured people, or the system already in place.")
+    ship_when: str = _setting("", "When a candidate may go to production.")
+    fall_back_on: str = _setting("", "What answers when the model breaks.")
+    latency_budget_ms: float = _setting(0.0, "How long one prediction may take (99th percentile).", "ms")
+    retrain: str = _setting("", "How often, or on what sign, the model is retrained.")
+    reviewers: tuple[str, ...] = _setting((), "Who answers doubtful predictions.")
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Where facts are kept and how safe they are before an answer leaves."""
+
+    path: str = _setting(".incumbent", "Folder of the store, relative to the project.")
+    durability: Literal["commit", "fsync", "behind"] = _setting(
+        "commit", "commit survives a killed process, fsync a power cut, behind writes after the answer."
+    )
+    lock_timeout_s: float = _setting(10.0, "How long to wait for another process on the same store.", "s")
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What may be loaded."""
+
+    trust: tuple[str, ...] = _setting((), "Types that a skops file may bring, beside the ones that skops trusts.")
+    pickle: bool = _setting(False, "Load pickles whose hash is in our own ledger (a pickle can run any code).")
+    compile: bool = _setting(True, "Make an ONNX twin and serve it where it is proved equal.")
+    golden_rows: int = _setting(50, "Rows that a version must repeat at every load.", "rows")
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Step 2: is a candidate good enough on the same held-out rows?"""
+
+    mode: Literal["enforce", "dry_run", "off"] = _setting("enforce", "enforce, dry_run (report only) or off.")
+    holdout: float = _setting(0.2, "Share of the rows held out: the latest ones where there is a time.", "0-1")
+    holdout_days: int = _setting(0, "Days held out instead of a share; 0: use the share.", "days")
+    better_by: float = _setting(0.0, "The gain must be larger than this, shown at the confidence below.", "metric")
+    no_worse_than: float | None = _setting(
+        None, "Non-inferiority: a loss of up to this margin is allowed (a faster or simpler model).", "metric"
+    )
+    suspicious_if_better_by: float = _setting(0.5, "Share of the loss gone that smells of leakage.", "0-1")
+    alpha: float = _setting(0.05, "Chance of shipping a candidate that is not better.", "0-1")
+    min_rows: int = _setting(200, "Fewer held-out rows give no verdict.", "rows")
+    block: Literal["day", "row", "season"] = _setting("day", "What is resampled together where rows have a time.")
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Step 3: is the challenger better on live traffic?"""
+
+    mode: Literal["shadow", "split"] = _setting("shadow", "shadow: both score each row; split: units are assigned.")
+    label_depends_on_prediction: bool = _setting(False, "Does what is served change what happens? Then only a split.")
+    promote: Literal["manual", "auto"] = _setting("manual", "Who promotes on the verdict promote.")
+    alpha: float = _setting(0.05, "Chance of promoting a challenger that is not better, over all looks.", "0-1")
+    alpha_roll_back: float = _setting(0.02, "Budget of false rollbacks, over metric and guardrails.", "0-1")
+    min_gain: float = _setting(0.0, "Promote only if the gain is shown larger than this.", "metric")
+    smallest_effect: float = _setting(0.0, "Stop when a gain of this size is excluded; 0: never for that reason.")
+    window_hours: float = _setting(24.0, "How long after a prediction its label counts.", "hours")
+    min_days: int = _setting(7, "A promotion waits for this many whole days.", "days")
+    max_days: int = _setting(28, "After this many days an undecided trial stops: the incumbent stays.", "days")
+    min_labels: int = _setting(200, "Labelled rows an arm (or pairs) before a decision.", "rows")
+    enrol: tuple[float, ...] = _setting((0.02, 0.1, 0.5, 1.0), "Steps of the enrolled share of a split.", "0-1")
+    ramp_hours: float = _setting(24.0, "Least stay on each step.", "hours")
+    tolerated_rate: float = _setting(0.005, "Share of failed answers that a challenger may have.", "0-1")
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Step 4: can it answer inside its budget?"""
+
+    timings: int = _setting(2000, "Single-row calls that are timed.", "calls")
+    keep_gain: float = _setting(0.95, "Share of the teacher's gain over the baseline that a student must keep.", "0-1")
+    rounds: tuple[int, ...] = _setting((100,), "Boosting rounds of the students.")
+    leaves: tuple[int, ...] = _setting((32,), "Leaves a tree of the students.")
+
+
+@dataclass(frozen=True, slots=True)
+class Retrain:
+    """Step 5: when to refit, on which rows, and what happens to the result."""
+
+    every: str = _setting("", "Cadence: '1 month', '7 days', ...; empty: never by itself.")
+    source: Literal["log", "load", "both"] = _setting(
+        "log", "Rows: as served (log) after the first logged day, as loaded, or both (duplicates: the log first)."
+    )
+    auto_refresh: bool = _setting(False, "Promote a refresh at once when its recipe is not shown worse.")
+    holdout_days: int = _setting(14, "Latest days on which the recipe is gated before the refit.", "days")
+    retry_days: int = _setting(7, "After a refused retrain, try again this many days later.", "days")
+    watch_days: int = _setting(28, "The replaced version is scored beside its successor this long.", "days")
+    max_rows: int = _setting(0, "Train on at most this many of the latest rows; 0: all.", "rows")
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewing:
+    """Step 5: which rows go to people."""
+
+    per_day: int = _setting(100, "Rows a day.", "rows")
+    audit: float = _setting(0.2, "Share of them drawn by pure chance.", "0-1")
+    seed: str = _setting("review", "Salt of the draw.")
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """The HTTP server and the answering path."""
+
+    host: str = _setting("127.0.0.1", "Address to listen on; another than loopback needs --insecure for now.")
+    port: int = _setting(8080, "Port; 0: a free one.")
+    deadline_ms: float = _setting(1000.0, "A version that is later than this is passed over.", "ms")
+    poll_s: float = _setting(1.0, "How often the ledger is read for new routes.", "s")
+    max_body_mb: float = _setting(16.0, "Larger requests are refused (413).", "MB")
+    max_rows: int = _setting(10_000, "Rows a request.", "rows")
+    max_ahead_s: float = _setting(300.0, "A request time further ahead of the clock is refused.", "s")
+    tick_s: float = _setting(60.0, "How often the ticker runs.", "s")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole of incumbent.toml, and the folder that it lies in."""
+
+    task: Task
+    plan: Plan = field(default_factory=Plan)
+    store: Store = field(default_factory=Store)
+    versions: Versions = field(default_factory=Versions)
+    gate: Gate = field(default_factory=Gate)
+    live: Live = field(default_factory=Live)
+    speed: Speed = field(default_factory=Speed)
+    retrain: Retrain = field(default_factory=Retrain)
+    review: Reviewing = field(default_factory=Reviewing)
+    serve: Serve = field(default_factory=Serve)
+    folder: Path = Path()
+
+    @property
+    def store_path(self) -> Path:
+        return self.folder / self.store.path
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of days and of naive timestamps (UTC when none is declared)."""
+        return ZoneInfo(self.task.timezone or "UTC")
+
+
+def load(folder: str | Path) -> Config:
+    """Read `incumbent.toml` in `folder`.
+
+    Raises ConfigError when it is missing, not TOML, or holds a value of the wrong type; UnknownKey for a key that
+    nobody knows.
+    """
+    path = Path(folder) / FILE_NAME
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file. Run `incumbent init` there, or name the project's folder.") from None
+    return parse(text, Path(folder), where=str(path))
+
+
+def parse(text: str, folder: Path = Path(), where: str = FILE_NAME) -> Config:
+    """A Config from the text of incumbent.toml.
+
+    >>> parse('[task]\\nname="late"\\nkind="binary"\\ntarget="late"\\nmetric="brier"').task.kind
+    'binary'
+    """
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where}: not valid TOML: {error}") from None
+    sections = {f.name: f for f in fields(Config) if f.name != "folder"}
+    _refuse_unknown(raw, sections, where, "section")
+    if "task" not in raw:
+        raise ConfigError(f"{where}: found no [task], expected name, kind, target and metric there")
+    hints = get_type_hints(Config)
+    values: dict[str, Any] = {name: _section(hints[name], raw[name], where, name) for name in sections if name in raw}
+    config = Config(folder=folder, **values)
+    _check(config, where)
+    return config
+
+
+def settings() -> Iterator[tuple[str, Field[Any]]]:
+    """Every setting as ("section.key", field): what the docs, `--help` and the pages list."""
+    hints = get_type_hints(Config)
+    for section in fields(Config):
+        if section.name != "folder":
+            for key in fields(hints[section.name]):
+                yield f"{section.name}.{key.name}", key
+
+
+def _section(cls: Any, raw: Any, where: str, name: str) -> Any:
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{where}: [{name}] is {raw!r}, expected a table of settings")
+    known = {f.name: f for f in fields(cls)}
+    _refuse_unknown(raw, known, where, f"key in [{name}]")
+    hints = get_type_hints(cls)
+    values = {key: _typed(value, hints[key], f"{where}: {name}.{key}") for key, value in raw.items()}
+    missing = [key for key, f in known.items() if f.default is MISSING and key not in values]
+    if missing:
+        raise ConfigError(f"{where}: [{name}] lacks {', '.join(missing)}")
+    return cls(**values)
+
+
+def _refuse_unknown(raw: Mapping[str, Any], known: Mapping[str, Any], where: str, what: str) -> None:
+    for key in raw:
+        if key not in known:
+            near = get_close_matches(key, list(known), n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}."
+            raise UnknownKey(f"{where}: unknown {what}: {key!r}; {hint}")
+
+
+def _typed(value: Any, hint: Any, where: str) -> Any:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        if value not in args:
+            raise ConfigError(f"{where}: found {value!r}, expected one of {', '.join(map(str, args))}")
+        return value
+    if origin in (Union, UnionType):
+        return value if value is None or any(_is(value, a) for a in args) else _wrong(value, hint, where)
+    if origin is tuple:
+        if not isinstance(value, list):
+            _wrong(value, f"a list of {args[0].__name__}", where)
+        return tuple(_typed(item, args[0], f"{where}[{i}]") for i, item in enumerate(value))
+    if hint is float and _is(value, int):
+        return float(value)
+    return value if _is(value, hint) else _wrong(value, hint, where)
+
+
+def _is(value: Any, hint: Any) -> bool:
+    if hint is float:
+        return isinstance(value, float | int) and not isinstance(value, bool)
+    return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
+
+
+def _wrong(value: Any, expected: Any, where: str) -> Any:
+    name = getattr(expected, "__name__", str(expected))
+    raise ConfigError(f"{where}: found {value!r} ({type(value).__name__}), expected {name}")
+
+
+def _check(config: Config, where: str) -> None:
+    for key in ("gate.holdout", "gate.alpha", "live.alpha", "live.alpha_roll_back", "review.audit"):
+        section, name = key.split(".")
+        value = getattr(getattr(config, section), name)
+        if not 0 < value < 1:
+            raise ConfigError(f"{where}: {key} = {value}, expected a share between 0 and 1")
+    if config.task.label_time and not config.task.time:
+        raise ConfigError(f"{where}: task.label_time is set without task.time: no row could be put in order")
+    if config.task.timezone:
+        try:
+            ZoneInfo(config.task.timezone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ConfigError(
+                f"{where}: task.timezone = {config.task.timezone!r} is no IANA zone, e.g. 'Europe/Vienna' or 'UTC'"
+            ) from None

@@ -1,0 +1,10 @@
+"""SEAM 2. What kind of predictor it is: rule, sklearn, lightgbm, onnx, pyfunc; and how a version lies on disk.
+
+    base        the contract of a predictor, and the columns that it takes
+    signature   JSON rows in, checked columns out (answering path)
+    frames      DataFrames in, columns and an inferred signature out (judging path)
+    rule onnx   predictors that the answering path runs with numpy and onnxruntime alone
+    sklearn     a fitted scikit-learn-like estimator, stored with skops or (by opt-in) pickle (judging path)
+    compile     an ONNX twin, proved equal (judging path)
+    artefact    save a version as blobs with a manifest; load it, and replay its golden rows
+"""

@@ -1,0 +1,232 @@
+"""The contracts of the three stores. Every body keeps them, and `incumbent.checks` runs them on every body.
+
+Common to all: a method returns only when the fact is as safe as `store.durability` declares; a method that raises
+has changed nothing. A full disk is StoreFull, a store that stays locked StoreLocked, bytes that do not match
+their hash StoreDamaged, a schema of another release SchemaMismatch. Several processes may use one store at the
+same time. Objects are safe to use from several threads.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from incumbent.records import Arm, Event, Json, Label, Micros, Outcome, Prediction, Review, Shadow
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeCounts:
+    """What became of the outcomes that came in: each is in exactly one of the first four.
+
+    accepted: the first of its name for a known prediction. pending: no such prediction yet; kept. repeated: the
+    same value again; nothing changed. corrected: another value; the history stays, the latest counts.
+    """
+
+    accepted: int = 0
+    pending: int = 0
+    repeated: int = 0
+    corrected: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One version's output for one labelled row that has no loss yet (or an outdated one)."""
+
+    id: str
+    version: str
+    output: tuple[float, ...]
+    label: Label
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRow:
+    """A prediction with what is known about it: the retraining row."""
+
+    prediction: Prediction
+    label: Label | None = None
+    known_at: Micros | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSum:
+    """One unit's sums in one arm of a trial's phase. Losses are integers of 1e-9 units.
+
+    `rows` counts its predictions whose label window has closed; `labelled` those of them with a loss; `failed`
+    the predictions (matured or not) that a fallback answered; `loss` sums the labelled.
+    """
+
+    unit: str
+    arm: Arm
+    rows: int
+    labelled: int
+    failed: int
+    loss: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSum:
+    """Paired sums of one block of time: rows that both versions scored and that have a label."""
+
+    block: int
+    rows: int
+    loss_reference: int
+    loss_candidate: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodSum:
+    """Served predictions of one period: how many, how many labelled, the sum of the served loss."""
+
+    period: int
+    rows: int
+    labelled: int
+    loss: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Counts over the whole log. `fallbacks` by reason."""
+
+    predictions: int = 0
+    outcomes: int = 0
+    pending: int = 0
+    shadows: int = 0
+    shadow_errors: int = 0
+    first_at: Micros | None = None
+    last_at: Micros | None = None
+    fallbacks: Mapping[str, int] = field(default_factory=dict)
+    served: Mapping[str, int] = field(default_factory=dict)
+
+
+class Log(Protocol):
+    """Predictions as they were served, and what became known about them later.
+
+    One public id joins a prediction, its shadows, its outcomes, its losses and its review. `known_before` bounds
+    by task time: an outcome with `known_at` at or after it does not exist for that call, so nothing looks into the
+    future. Ranges of `at` are half open: `since <= at < until`; None leaves an end open.
+    """
+
+    def append(self, predictions: Sequence[Prediction]) -> None:
+        """Keep predictions, all or none. An id that is there already raises IdReused (ask `find` first)."""
+
+    def append_shadows(self, shadows: Sequence[Shadow]) -> None:
+        """Keep what shadows said. A second output of a version for an id is ignored: the first counts."""
+
+    def append_outcomes(self, outcomes: Sequence[Outcome]) -> OutcomeCounts:
+        """Keep outcomes. They are idempotent, may come before their prediction (pending: they join it when it
+        comes), and may be corrected: the one appended last counts, the history stays."""
+
+    def find(self, ids: Sequence[str]) -> dict[str, Prediction]:
+        """The predictions of these ids that are there; unknown ids are left out."""
+
+    def unscored(self, limit: int = 100_000) -> list[Scored]:
+        """Outputs (served or shadow) of labelled rows whose loss is missing or older than the latest label.
+
+        For a served row `version` is `served_by`. Shadow errors have no output and are not listed."""
+
+    def put_losses(self, losses: Sequence[tuple[str, str, int]]) -> None:
+        """Keep (id, version, loss in 1e-9 units) for the label that `unscored` gave; a later one replaces it."""
+
+    def scan(
+        self,
+        since: Micros | None = None,
+        until: Micros | None = None,
+        known_before: Micros | None = None,
+        labelled: bool | None = None,
+        batch: int = 10_000,
+    ) -> Iterator[list[LoggedRow]]:
+        """Rows in the order of (at, arrival), in lists of at most `batch`. `labelled` True: only with a label
+        known before `known_before`; False: only without; None: all."""
+
+    def unit_sums(
+        self, trial: str, phase: int, matured_before: Micros, known_before: Micros, window: Micros
+    ) -> list[UnitSum]:
+        """Sums by unit and arm of one phase (rows without a unit count as a unit each, by their id).
+
+        A row has matured when `at + window <= matured_before`. A label counts when its `known_at` is before
+        `known_before` and inside the row's window. The loss is that of the *served* answer (intention to treat)."""
+
+    def block_sums(
+        self,
+        reference: str,
+        candidate: str,
+        block: Micros,
+        since: Micros,
+        until: Micros,
+        known_before: Micros,
+        offset: Micros = 0,
+    ) -> list[BlockSum]:
+        """Paired sums of the rows that both versions scored (served or shadow), by `(at + offset) // block`."""
+
+    def period_sums(
+        self, period: Micros, since: Micros, until: Micros, known_before: Micros, offset: Micros = 0
+    ) -> list[PeriodSum]:
+        """The loss of what was served, by `(at + offset) // period`."""
+
+    def shadow_failures(self, version: str, since: Micros) -> tuple[int, int]:
+        """(failed, all) shadow calls of a version on rows with at >= since."""
+
+    def totals(self) -> Totals:
+        """Counts over everything."""
+
+    def append_reviews(self, reviews: Sequence[Review]) -> None:
+        """Keep rows drawn for review. An id that was drawn before is ignored."""
+
+    def reviews(self, since: Micros | None = None, open_only: bool = False, limit: int = 1000) -> list[Review]:
+        """Drawn rows, the newest first. `open_only`: those whose prediction has no label yet."""
+
+    def close(self) -> None:
+        """Give back files and connections. Twice is fine."""
+
+
+class Ledger(Protocol):
+    """An append-only list of events, each holding the hash of the one before.
+
+    The hash is sha256 over the canonical JSON (sorted keys, no spaces, UTF-8) of [previous_hash, sequence, type,
+    at, recorded_at, actor, reason, data, measured]; the first previous_hash is 64 zeros. Sequence numbers start
+    at 1 and have no gaps.
+    """
+
+    def append(
+        self,
+        type: str,
+        *,
+        at: Micros,
+        actor: str,
+        reason: str,
+        data: Mapping[str, Json] | None = None,
+        measured: Mapping[str, Json] | None = None,
+        expected: int | None = None,
+    ) -> Event:
+        """Append one event. With `expected`, only if the last sequence number is that one, else LedgerConflict
+        (compare-and-swap: two processes that decide at once cannot both win)."""
+
+    def events(self, after: int = 0, types: Sequence[str] = ()) -> list[Event]:
+        """Events with a sequence number above `after`, in order; all types when none is named."""
+
+    def sequence(self) -> int:
+        """The last sequence number; 0 when empty. Cheap: every answering process polls it."""
+
+    def verify(self) -> int:
+        """Recompute every hash; the number of events, or StoreDamaged naming the first that does not match."""
+
+    def lease(self, name: str, holder: str, seconds: float) -> bool:
+        """Take or renew the lease `name` for `seconds` (wall clock of the store); False while another has it."""
+
+    def release(self, name: str, holder: str) -> None:
+        """Give the lease back; nothing happens when `holder` does not have it."""
+
+    def close(self) -> None:
+        """Give back files and connections. Twice is fine."""
+
+
+class Blobs(Protocol):
+    """Immutable bytes under the sha256 of their content (lower-case hex)."""
+
+    def put(self, content: bytes) -> str:
+        """Keep bytes; the same bytes again change nothing. Nothing half-written is ever found under a hash."""
+
+    def get(self, digest: str) -> bytes:
+        """The bytes of a hash, verified; KeyError when there are none, StoreDamaged when they changed."""
+
+    def has(self, digest: str) -> bool:
+        """Is there something under this hash? (Not verified.)"""
