@@ -132,6 +132,7 @@ class Speed:
 class Retrain:
     """Step 5: when to refit, on which rows, and what happens to the result."""
 
+    recipe: str = _setting("train", "Function of the code file that fits a model.")
     every: str = _setting("", "Cadence: '1 month', '7 days', ...; empty: never by itself.")
     source: Literal["log", "load", "both"] = _setting(
         "log", "Rows: as served (log) after the first logged day, as loaded, or both (duplicates: the log first)."
@@ -167,6 +168,17 @@ class Serve:
 
 
 @dataclass(frozen=True, slots=True)
+class Rehearse:
+    """How a project's own past is replayed."""
+
+    since: str = _setting("", "First day that is answered live; rows before it are the onset. ISO date.")
+    until: str = _setting("", "Day on which the rehearsal ends; empty: after the last row. ISO date.")
+    batch: Literal["hour", "day"] = _setting("hour", "Rows of this stretch of time go into one request.")
+    teacher: str = _setting("", "Recipe of a large teacher, distilled at the onset to a student; empty: none.")
+    faults: str = _setting("", "Python file whose feed(rows, now) breaks what retraining is fed.")
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole of incumbent.toml, and the folder that it lies in."""
 
@@ -180,6 +192,7 @@ class Config:
     retrain: Retrain = field(default_factory=Retrain)
     review: Reviewing = field(default_factory=Reviewing)
     serve: Serve = field(default_factory=Serve)
+    rehearse: Rehearse = field(default_factory=Rehearse)
     folder: Path = Path()
 
     @property
