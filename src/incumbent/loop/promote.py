@@ -1,0 +1,361 @@
+"""Append the decision: who holds which place is a fold over the ledger, and a rollback is one more line.
+
+In: the events of a ledger, and what somebody (or `loop.decide`) wants done. Out: Roles, or one event more. Every move
+is a compare-and-swap on `roles.sequence`: LedgerConflict passes through, the caller folds again and decides anew.
+What the ledger does not allow is DecisionRefused and changes nothing. Reads no log, loads no version, decides nothing.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, replace
+from typing import Any, Literal
+
+from incumbent.errors import DecisionRefused, NotAnswering, StoreDamaged, UnknownVersion
+from incumbent.records import Column, Event, Evidence, Json, Micros, Roles, Signature, Trial, Version
+from incumbent.storage.base import Ledger
+
+Data = Mapping[str, Json]
+
+
+def roles(events: Iterable[Event], start: Roles | None = None) -> Roles:
+    """Who holds which place after these events; `start` are the roles before the first of them.
+
+    All types of event are needed, in order and without gaps (else StoreDamaged): the sequence number is what the next
+    move is compared with. Events of types that change no role are counted and passed over.
+    """
+    now = start or Roles()
+    for event in events:
+        if event.sequence != now.sequence + 1:
+            raise StoreDamaged(f"found event {event.sequence} after {now.sequence}, expected {now.sequence + 1}: "
+                               "fold all types of event, in order")
+        change = _CHANGES.get(event.type)
+        now = replace(change(now, event.data, event.at) if change else now, sequence=event.sequence)
+    return now
+
+
+# --- what an event does to the roles ------------------------------------------------------------------------------
+
+
+def _registered(now: Roles, data: Data, at: Micros) -> Roles:
+    version = version_from_dict(data["version"])
+    return replace(now, versions={**now.versions, version.name: version})
+
+
+def _pushed(now: Roles, data: Data, at: Micros) -> Roles:
+    """A version is at most once in the stack: promoted again, it moves to the top."""
+    return _led_by(now, (*_without(now.stack, data["version"]), data["version"]))
+
+
+def _popped(now: Roles, data: Data, at: Micros) -> Roles:
+    """A version that was taken back is nowhere in the stack, so only a new promotion can bring it back."""
+    return _led_by(now, _without(now.stack, data["version"]))
+
+
+def _led_by(now: Roles, stack: tuple[str, ...]) -> Roles:
+    """A new incumbent: a trial against the old one has lost its question, and nobody watches the incumbent itself."""
+    top = stack[-1] if stack else None
+    return replace(now, stack=stack, trial=None, watch=None if now.watch == top else now.watch)
+
+
+def _trial_started(now: Roles, data: Data, at: Micros) -> Roles:
+    return replace(now, trial=Trial(**data["trial"]))
+
+
+def _enrolment_raised(now: Roles, data: Data, at: Micros) -> Roles:
+    if now.trial is None or now.trial.name != data["trial"]:
+        return now
+    return replace(now, trial=replace(now.trial, enrolled=data["enrolled"]))
+
+
+def _phase_started(now: Roles, data: Data, at: Micros) -> Roles:
+    if now.trial is None or now.trial.name != data["trial"]:
+        return now
+    phase = replace(now.trial, phase=data["phase"], enrolled=data["enrolled"], phase_started_at=at)
+    return replace(now, trial=phase)
+
+
+def _trial_decided(now: Roles, data: Data, at: Micros) -> Roles:
+    return replace(now, trial=None) if now.trial and now.trial.name == data["trial"] else now
+
+
+def _baseline_set(now: Roles, data: Data, at: Micros) -> Roles:
+    return replace(now, baseline=data["version"])
+
+
+def _watched(now: Roles, data: Data, at: Micros) -> Roles:
+    return replace(now, watch=data["version"])
+
+
+def _unwatched(now: Roles, data: Data, at: Micros) -> Roles:
+    return replace(now, watch=None)
+
+
+_CHANGES: dict[str, Callable[[Roles, Data, Micros], Roles]] = {
+    "VersionRegistered": _registered,
+    "BaselineSet": _baseline_set,
+    "Promoted": _pushed,
+    "RolledBack": _popped,
+    "TrialStarted": _trial_started,
+    "EnrolmentRaised": _enrolment_raised,
+    "PhaseStarted": _phase_started,
+    "TrialDecided": _trial_decided,
+    "WatchStarted": _watched,
+    "WatchStopped": _unwatched,
+}
+
+
+# --- the verbs: each appends one event or refuses -----------------------------------------------------------------
+
+
+def next_version(now: Roles) -> str:
+    """The name for the next version: `v1`, `v2`, …
+
+    >>> next_version(Roles())
+    'v1'
+    """
+    return f"v{len(now.versions) + 1}"
+
+
+def register(ledger: Ledger, now: Roles, version: Version, *, at: Micros, actor: str, reason: str = "",
+             measured: Data | None = None) -> Event:
+    """Make a version known. Refused when the name is taken: a version never changes."""
+    if version.name in now.versions:
+        raise DecisionRefused(f"{version.name} is registered already, and a version never changes: "
+                              f"register this one as {next_version(now)}.")
+    return ledger.append("VersionRegistered", at=at, actor=actor, reason=reason, expected=now.sequence,
+                         data={"version": version_to_dict(version)}, measured=measured)
+
+
+def set_baseline(ledger: Ledger, now: Roles, version: str, *, at: Micros, actor: str, reason: str = "") -> Event:
+    """Make a version the last resort of every fallback: it must answer new rows, and is always loaded."""
+    answering(now, version)
+    return ledger.append("BaselineSet", at=at, actor=actor, reason=reason, expected=now.sequence,
+                         data={"version": version})
+
+
+def promote(ledger: Ledger, now: Roles, version: str, *, at: Micros, actor: str, reason: str,
+            evidence: Evidence | None = None) -> Event:
+    """Make a version the incumbent. A running trial ends: its challenger won, or its incumbent is gone.
+
+    Raises UnknownVersion, NotAnswering (a reference), DecisionRefused (it is the incumbent; no reason).
+    """
+    _needs_reason(reason, f"the promotion of {version}")
+    answering(now, version)
+    if version == now.incumbent:
+        raise DecisionRefused(f"{version} is the incumbent already: there is nothing to promote.")
+    data = {"version": version, "replaces": now.incumbent, **_ending(now), **_evidence_data(evidence)}
+    return ledger.append("Promoted", at=at, actor=actor, reason=reason, expected=now.sequence, data=data,
+                         measured=evidence.measured if evidence else None)
+
+
+def roll_back(ledger: Ledger, now: Roles, proves: Callable[[Version], None], *, at: Micros, actor: str, reason: str,
+              evidence: Evidence | None = None) -> Event:
+    """Take the incumbent back; `roles.previous` answers again.
+
+    `proves` loads the old version, replays its golden rows and raises when it cannot (the error passes through and
+    nothing is appended). Raises DecisionRefused when nothing is behind the incumbent, or without a reason.
+    """
+    _needs_reason(reason, "a rollback")
+    if now.incumbent is None or now.previous is None:
+        found = f"{now.incumbent} is the incumbent and no earlier one is" if now.incumbent else "no incumbent is"
+        hint = f"promote {now.baseline}, the baseline, instead." if _may_promote_baseline(now) else "promote a version."
+        raise DecisionRefused(f"found nothing to roll back to: {found} left; {hint}")
+    proves(now.versions[now.previous])
+    data = {"version": now.incumbent, "to": now.previous, **_ending(now), **_evidence_data(evidence)}
+    return ledger.append("RolledBack", at=at, actor=actor, reason=reason, expected=now.sequence, data=data,
+                         measured=evidence.measured if evidence else None)
+
+
+def start_trial(ledger: Ledger, now: Roles, challenger: str, *, at: Micros, actor: str,
+                mode: Literal["shadow", "split"], enrolled: float = 1.0, share: float = 0.5, reason: str = "",
+                name: str | None = None) -> Event:
+    """Compare a challenger with the incumbent on live traffic.
+
+    `enrolled` is the share of units that takes part, `share` the part of those that the challenger answers. The name
+    salts the assignment; by default it is the number of this line of the ledger (`t17`), so that it never comes twice.
+    """
+    answering(now, challenger)
+    if now.trial is not None:
+        raise DecisionRefused(f"trial {now.trial.name} of {now.trial.challenger} is running, and one runs at a time: "
+                              "wait for its decision, or stop it first.")
+    if now.incumbent is None:
+        raise DecisionRefused("found no incumbent to compare with: promote one first (the baseline will do).")
+    if challenger == now.incumbent:
+        raise DecisionRefused(f"{challenger} is the incumbent: a trial needs another version.")
+    if not 0.0 < enrolled <= 1.0 or not 0.0 < share < 1.0:
+        raise DecisionRefused(f"found enrolled {enrolled} and share {share}, expected shares above 0 and up to 1 "
+                              "(the arms' share below 1)")
+    trial = Trial(name=name or f"t{now.sequence + 1}", challenger=challenger, incumbent=now.incumbent, mode=mode,
+                  started_at=at, enrolled=enrolled, share=share, phase_started_at=at)
+    return ledger.append("TrialStarted", at=at, actor=actor, reason=reason, expected=now.sequence,
+                         data={"trial": asdict(trial)})
+
+
+def raise_enrolment(ledger: Ledger, now: Roles, enrolled: float, *, at: Micros, actor: str, reason: str = "") -> Event:
+    """Let more units take part. Nobody changes arm, so the data before stays in the decision.
+
+    Raises DecisionRefused when the share is not higher than now: that would be a new phase (`start_phase`).
+    """
+    trial = _running(now)
+    if enrolled < trial.enrolled:
+        raise DecisionRefused(
+            f"EnrolmentLowered: trial {trial.name} has {_percent(trial.enrolled)} of the units enrolled, and {_percent(enrolled)} "
+            "was asked for.\n    Lowering starts a new phase, and the old phase's data leaves the decision: "
+            f"say --new-phase, or keep {_percent(trial.enrolled)}.")
+    if enrolled == trial.enrolled or enrolled > 1.0:
+        raise DecisionRefused(f"trial {trial.name} has {_percent(trial.enrolled)} of the units enrolled, and {_percent(enrolled)} "
+                              "was asked for; expected a larger share, up to 100 %.")
+    return ledger.append("EnrolmentRaised", at=at, actor=actor, reason=reason, expected=now.sequence,
+                         data={"trial": trial.name, "enrolled": enrolled})
+
+
+def start_phase(ledger: Ledger, now: Roles, *, enrolled: float, at: Micros, actor: str, reason: str) -> Event:
+    """Begin again with a new salt: units are dealt anew, and what came before leaves the decision."""
+    trial = _running(now)
+    _needs_reason(reason, "a new phase")
+    if not 0.0 < enrolled <= 1.0:
+        raise DecisionRefused(f"found an enrolled share of {enrolled}, expected one above 0 and up to 1")
+    return ledger.append("PhaseStarted", at=at, actor=actor, reason=reason, expected=now.sequence,
+                         data={"trial": trial.name, "phase": trial.phase + 1, "enrolled": enrolled})
+
+
+def decide_trial(ledger: Ledger, now: Roles, verdict: str, *, at: Micros, actor: str, reason: str,
+                 evidence: Evidence | None = None) -> Event:
+    """End the running trial; the incumbent stays. (A challenger that won is promoted, which ends its trial too.)"""
+    trial = _running(now)
+    _needs_reason(reason, f"the end of trial {trial.name}")
+    data = {"trial": trial.name, "challenger": trial.challenger, "verdict": verdict, **_evidence_data(evidence)}
+    return ledger.append("TrialDecided", at=at, actor=actor, reason=reason, expected=now.sequence, data=data,
+                         measured=evidence.measured if evidence else None)
+
+
+def watch(ledger: Ledger, now: Roles, version: str, *, at: Micros, actor: str, reason: str = "") -> Event:
+    """Score a replaced version beside its successor. At most one: the version watched before is let go."""
+    answering(now, version)
+    if version == now.incumbent:
+        raise DecisionRefused(f"{version} is the incumbent: it answers, so there is nothing to watch.")
+    return ledger.append("WatchStarted", at=at, actor=actor, reason=reason, expected=now.sequence,
+                         data={"version": version})
+
+
+def stop_watching(ledger: Ledger, now: Roles, *, at: Micros, actor: str, reason: str = "") -> Event:
+    """Let the watch shadow go."""
+    if now.watch is None:
+        raise DecisionRefused("found no version that is watched: there is nothing to stop.")
+    return ledger.append("WatchStopped", at=at, actor=actor, reason=reason, expected=now.sequence,
+                         data={"version": now.watch})
+
+
+def override(ledger: Ledger, now: Roles, version: str, verdict: str, *, at: Micros, actor: str, reason: str) -> Event:
+    """Say, in front of everybody, that a verdict about a version is not followed. Needs a reason."""
+    _needs_reason(reason, f"an override of the verdict {verdict!r} on {version}")
+    answering(now, version)
+    return ledger.append("Overridden", at=at, actor=actor, reason=reason, expected=now.sequence,
+                         data={"version": version, "verdict": verdict})
+
+
+def record(ledger: Ledger, evidence: Evidence, *, actor: str, reason: str = "") -> Event:
+    """Keep evidence: GateDecided for step 2, EvidenceRecorded for the others. Its timings go to `measured`."""
+    shared = {"version": evidence.subject, **_evidence_data(evidence)}
+    if evidence.step == "gate":
+        return ledger.append("GateDecided", at=evidence.at, actor=actor, reason=reason or evidence.sentence,
+                             data={"verdict": evidence.verdict, **shared}, measured=evidence.measured)
+    return ledger.append("EvidenceRecorded", at=evidence.at, actor=actor, reason=reason or evidence.sentence,
+                         data={"step": evidence.step, **shared}, measured=evidence.measured)
+
+
+def alarm(ledger: Ledger, name: str, *, at: Micros, actor: str, reason: str,
+          evidence: Evidence | None = None) -> Event:
+    """Raise an alarm (`name`: harm, drift, broken_feed, …); what follows from it is decided elsewhere."""
+    return ledger.append("AlarmRaised", at=at, actor=actor, reason=reason,
+                         data={"alarm": name, **_evidence_data(evidence)},
+                         measured=evidence.measured if evidence else None)
+
+
+def request_retrain(ledger: Ledger, cause: str, *, at: Micros, actor: str, reason: str = "") -> Event:
+    """Write down that a retrain is due, and by what cause (cadence, drift, harm, labels, age)."""
+    return ledger.append("RetrainRequested", at=at, actor=actor, reason=reason, data={"cause": cause})
+
+
+def refuse_retrain(ledger: Ledger, cause: str, *, at: Micros, actor: str, reason: str,
+                   evidence: Evidence | None = None) -> Event:
+    """Write down that a retrain was not done, or its result not taken, and why."""
+    _needs_reason(reason, "a refused retrain")
+    return ledger.append("RetrainRefused", at=at, actor=actor, reason=reason,
+                         data={"cause": cause, **_evidence_data(evidence)},
+                         measured=evidence.measured if evidence else None)
+
+
+def answering(now: Roles, name: str) -> Version:
+    """The version of that name, if it answers new rows; else UnknownVersion or NotAnswering."""
+    version = now.versions.get(name)
+    if version is None:
+        raise UnknownVersion(f"found no version {name!r}; registered are {', '.join(now.versions) or 'none so far'}.")
+    if not version.answers:
+        raise NotAnswering(f"{name} ({version.runtime}) is a reference to compare with: it cannot answer new rows.")
+    return version
+
+
+# --- values as JSON -----------------------------------------------------------------------------------------------
+
+
+def version_to_dict(version: Version) -> dict[str, Json]:
+    """A Version as JSON values (`version_from_dict` is the inverse)."""
+    columns = [{**asdict(c), "categories": None if c.categories is None else list(c.categories)}
+               for c in version.signature.columns]
+    signature = {"columns": columns, "kind": version.signature.kind, "classes": list(version.signature.classes)}
+    return {**asdict(replace(version, signature=Signature((), "binary"))), "signature": signature}
+
+
+def version_from_dict(data: Data) -> Version:
+    """The Version that `version_to_dict` wrote."""
+    fields: dict[str, Any] = dict(data)
+    signature = fields.pop("signature")
+    columns = tuple(Column(**{**c, "categories": _tuple(c["categories"])}) for c in signature["columns"])
+    return Version(signature=Signature(columns, signature["kind"], tuple(signature["classes"])), **fields)
+
+
+def evidence_to_dict(evidence: Evidence) -> dict[str, Json]:
+    """Evidence as JSON values without `measured`: timings lie beside it, in the event's own `measured`."""
+    return {"step": evidence.step, "subject": evidence.subject, "verdict": evidence.verdict,
+            "sentence": evidence.sentence, "at": evidence.at, "reference": evidence.reference,
+            "numbers": dict(evidence.numbers)}
+
+
+def evidence_from_dict(data: Data, measured: Data | None = None) -> Evidence:
+    """The Evidence that `evidence_to_dict` wrote; pass `event.measured` to have its timings again."""
+    return Evidence(**data, measured=dict(measured or {}))
+
+
+def _evidence_data(evidence: Evidence | None) -> dict[str, Json]:
+    return {} if evidence is None else {"evidence": evidence_to_dict(evidence)}
+
+
+def _ending(now: Roles) -> dict[str, Json]:
+    return {} if now.trial is None else {"trial": now.trial.name, "challenger": now.trial.challenger}
+
+
+def _running(now: Roles) -> Trial:
+    if now.trial is None:
+        raise DecisionRefused("found no trial that runs: start one first.")
+    return now.trial
+
+
+def _needs_reason(reason: str, what: str) -> None:
+    if not reason.strip():
+        raise DecisionRefused(f"found no reason for {what}: the ledger keeps one, say it with --reason.")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g} %"
+
+
+def _may_promote_baseline(now: Roles) -> bool:
+    return now.baseline is not None and now.baseline != now.incumbent
+
+
+def _without(stack: tuple[str, ...], version: str) -> tuple[str, ...]:
+    return tuple(name for name in stack if name != version)
+
+
+def _tuple(values: list[str] | None) -> tuple[str, ...] | None:
+    return None if values is None else tuple(values)
