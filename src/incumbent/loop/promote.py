@@ -10,6 +10,8 @@ from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from incumbent.errors import DecisionRefused, NotAnswering, StoreDamaged, UnknownVersion
+from incumbent.loop.sentences import percent
+from incumbent.loop.sentences import sentence as sentence  # noqa: PLC0414 -- offered here too, beside the verbs
 from incumbent.records import Column, Event, Evidence, Json, Micros, Roles, Signature, Trial, Version
 from incumbent.storage.base import Ledger
 
@@ -198,11 +200,11 @@ def raise_enrolment(ledger: Ledger, now: Roles, enrolled: float, *, at: Micros, 
     trial = _running(now)
     if enrolled < trial.enrolled:
         raise DecisionRefused(
-            f"EnrolmentLowered: trial {trial.name} has {_percent(trial.enrolled)} of the units enrolled, and {_percent(enrolled)} "
+            f"EnrolmentLowered: trial {trial.name} has {percent(trial.enrolled)} of the units enrolled, and {percent(enrolled)} "
             "was asked for.\n    Lowering starts a new phase, and the old phase's data leaves the decision: "
-            f"say --new-phase, or keep {_percent(trial.enrolled)}.")
+            f"say --new-phase, or keep {percent(trial.enrolled)}.")
     if enrolled == trial.enrolled or enrolled > 1.0:
-        raise DecisionRefused(f"trial {trial.name} has {_percent(trial.enrolled)} of the units enrolled, and {_percent(enrolled)} "
+        raise DecisionRefused(f"trial {trial.name} has {percent(trial.enrolled)} of the units enrolled, and {percent(enrolled)} "
                               "was asked for; expected a larger share, up to 100 %.")
     return ledger.append("EnrolmentRaised", at=at, actor=actor, reason=reason, expected=now.sequence,
                          data={"trial": trial.name, "enrolled": enrolled})
@@ -285,11 +287,17 @@ def refuse_retrain(ledger: Ledger, cause: str, *, at: Micros, actor: str, reason
                          measured=evidence.measured if evidence else None)
 
 
-def answering(now: Roles, name: str) -> Version:
-    """The version of that name, if it answers new rows; else UnknownVersion or NotAnswering."""
+def known(now: Roles, name: str) -> Version:
+    """The registered version of that name, or UnknownVersion."""
     version = now.versions.get(name)
     if version is None:
         raise UnknownVersion(f"found no version {name!r}; registered are {', '.join(now.versions) or 'none so far'}.")
+    return version
+
+
+def answering(now: Roles, name: str) -> Version:
+    """The version of that name, if it answers new rows; else UnknownVersion or NotAnswering."""
+    version = known(now, name)
     if not version.answers:
         raise NotAnswering(f"{name} ({version.runtime}) is a reference to compare with: it cannot answer new rows.")
     return version
@@ -343,10 +351,6 @@ def _running(now: Roles) -> Trial:
 def _needs_reason(reason: str, what: str) -> None:
     if not reason.strip():
         raise DecisionRefused(f"found no reason for {what}: the ledger keeps one, say it with --reason.")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.4g} %"
 
 
 def _may_promote_baseline(now: Roles) -> bool:
