@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from incumbent.errors import DataError
 from incumbent.stats.share import wilson
 
 
@@ -27,7 +28,9 @@ class ReliabilityBin:
     upper: float
 
 
-def reliability(probabilities: npt.ArrayLike, truth: npt.ArrayLike, *, n_bins: int = 15) -> list[ReliabilityBin]:
+def reliability(
+    probabilities: npt.ArrayLike, truth: npt.ArrayLike, *, n_bins: int = 15
+) -> list[ReliabilityBin]:
     """Bins of equal mass, in order of confidence; rows of equal confidence are never split over two bins.
 
     Equal mass, as bins of equal width leave most of them empty (Nixon et al., arXiv 1904.01685). Fewer bins come out
@@ -45,7 +48,9 @@ def reliability(probabilities: npt.ArrayLike, truth: npt.ArrayLike, *, n_bins: i
     return [_bin(confidence[bin_of == b], happened[bin_of == b]) for b in np.unique(bin_of)]
 
 
-def expected_calibration_error(probabilities: npt.ArrayLike, truth: npt.ArrayLike, *, n_bins: int = 15) -> float:
+def expected_calibration_error(
+    probabilities: npt.ArrayLike, truth: npt.ArrayLike, *, n_bins: int = 15
+) -> float:
     """Σ n_b/n·|claimed − happened| over bins of equal mass, 0 (calibrated) to 1. Naeini et al., AAAI 2015.
 
     Even a perfect model shows about √(n_bins/n)·.3 by chance: compare two models on the same rows.
@@ -63,14 +68,17 @@ def _bin(confidence: npt.NDArray[np.float64], happened: npt.NDArray[np.bool_]) -
     return ReliabilityBin(n, math.fsum(confidence) / n, hits / n, interval.lower, interval.upper)
 
 
-def _claims(probabilities: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[npt.NDArray[np.float64],
-                                                                        npt.NDArray[np.bool_]]:
+def _claims(
+    probabilities: npt.ArrayLike, truth: npt.ArrayLike
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     table, index = np.asarray(probabilities, dtype=np.float64), np.asarray(truth)
     if table.ndim != 2 or table.shape[1] < 2 or index.shape != (len(table),) or not len(table):
-        raise ValueError(f"expected probabilities (n_rows, n_classes) and n_rows truths, found shapes {table.shape} "
-                         f"and {index.shape}")
+        raise DataError(
+            f"expected probabilities (n_rows, n_classes) and n_rows truths, found shapes {table.shape} "
+            f"and {index.shape}"
+        )
     if not np.isfinite(table).all():
-        raise ValueError("probabilities must be finite; look at the rows with NaN first")
+        raise DataError("probabilities must be finite; look at the rows with NaN first")
     if table.shape[1] == 2:
         return table[:, 1], index == 1
     top = table.argmax(axis=1)

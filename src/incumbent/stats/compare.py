@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri, stdtrit
 
+from incumbent.errors import DataError
 from incumbent.stats.metrics import Floats, Integers, Metric
 
 NORMAL_FROM_BLOCKS = 30
@@ -48,12 +49,17 @@ class PairedDifference:
     method: str
 
 
-def paired(loss_reference: npt.ArrayLike, loss_candidate: npt.ArrayLike, *, blocks: npt.ArrayLike | None = None,
-           alpha: float = 0.05) -> PairedDifference:
+def paired(
+    loss_reference: npt.ArrayLike,
+    loss_candidate: npt.ArrayLike,
+    *,
+    blocks: npt.ArrayLike | None = None,
+    alpha: float = 0.05,
+) -> PairedDifference:
     """The mean difference of row losses, reference − candidate, with one-sided 1 − alpha bounds.
 
     `blocks` holds one label a row; rows of a block may depend on each other, blocks may not. Without it rows are taken
-    as independent. Raises ValueError for no rows, unequal lengths, or a loss that is not finite.
+    as independent. Raises DataError for no rows, unequal lengths, or a loss that is not finite.
 
     >>> result = paired([.30, .20, .40, .25, .35], [.20, .15, .35, .20, .20])
     >>> round(result.gain, 3), round(result.lower, 3), round(result.upper, 3)
@@ -61,20 +67,24 @@ def paired(loss_reference: npt.ArrayLike, loss_candidate: npt.ArrayLike, *, bloc
     """
     reference, candidate = _losses(loss_reference, "reference"), _losses(loss_candidate, "candidate")
     if reference.shape != candidate.shape:
-        raise ValueError(f"paired losses need the same rows: found {len(reference)} and {len(candidate)}")
+        raise DataError(f"paired losses need the same rows: found {len(reference)} and {len(candidate)}")
     if blocks is None:
         return _ratio(np.ones(len(reference)), reference, candidate, alpha, "rows")
     index, n_blocks = _block_index(blocks, len(reference))
     order = np.argsort(index, kind="stable")
     cuts = np.flatnonzero(np.diff(index[order])) + 1
-    sums = [np.array([math.fsum(part) for part in np.split(column[order], cuts)]) for column in (reference, candidate)]
+    sums = [
+        np.array([math.fsum(part) for part in np.split(column[order], cuts)])
+        for column in (reference, candidate)
+    ]
     gains = np.array([math.fsum(part) for part in np.split((reference - candidate)[order], cuts)])
     sizes = np.bincount(index, minlength=n_blocks).astype(np.float64)
     return _ratio(sizes, sums[0], sums[1], alpha, "blocks", gains)
 
 
-def paired_sums(sizes: npt.ArrayLike, sum_reference: npt.ArrayLike, sum_candidate: npt.ArrayLike, *,
-                alpha: float = 0.05) -> PairedDifference:
+def paired_sums(
+    sizes: npt.ArrayLike, sum_reference: npt.ArrayLike, sum_candidate: npt.ArrayLike, *, alpha: float = 0.05
+) -> PairedDifference:
     """The same from one row count and two loss sums a block, which is all that a store has to hand over.
 
     >>> paired_sums([2, 3], [.5, 1.0], [.35, .75]).gain
@@ -83,15 +93,25 @@ def paired_sums(sizes: npt.ArrayLike, sum_reference: npt.ArrayLike, sum_candidat
     counts, reference = _losses(sizes, "size"), _losses(sum_reference, "reference")
     candidate = _losses(sum_candidate, "candidate")
     if not counts.shape == reference.shape == candidate.shape:
-        raise ValueError(f"one size and two sums a block: found {len(counts)}, {len(reference)}, {len(candidate)}")
+        raise DataError(
+            f"one size and two sums a block: found {len(counts)}, {len(reference)}, {len(candidate)}"
+        )
     if (counts <= 0).any():
-        raise ValueError("every block needs at least one row; leave empty blocks out")
+        raise DataError("every block needs at least one row; leave empty blocks out")
     return _ratio(counts, reference, candidate, alpha, "blocks")
 
 
-def bootstrap_difference(metric: Metric, truth: npt.ArrayLike, outputs_reference: npt.ArrayLike,
-                         outputs_candidate: npt.ArrayLike, *, blocks: npt.ArrayLike | None = None, alpha: float = 0.05,
-                         seed: int = 0, n_resamples: int = 1000) -> PairedDifference:
+def bootstrap_difference(
+    metric: Metric,
+    truth: npt.ArrayLike,
+    outputs_reference: npt.ArrayLike,
+    outputs_candidate: npt.ArrayLike,
+    *,
+    blocks: npt.ArrayLike | None = None,
+    alpha: float = 0.05,
+    seed: int = 0,
+    n_resamples: int = 1000,
+) -> PairedDifference:
     """The gain in a metric that is no mean of row losses (roc_auc, f1 …), by resampling rows or whole blocks.
 
     Percentile bounds; the same seed gives the same bytes. Costs `2·n_resamples` evaluations of the metric. Resamples on
@@ -100,11 +120,15 @@ def bootstrap_difference(metric: Metric, truth: npt.ArrayLike, outputs_reference
     actual = np.asarray(truth)
     reference, candidate = np.asarray(outputs_reference), np.asarray(outputs_candidate)
     if not len(actual) == len(reference) == len(candidate):
-        raise ValueError(f"found {len(actual)} truths, {len(reference)} and {len(candidate)} outputs: rows must agree")
+        raise DataError(
+            f"found {len(actual)} truths, {len(reference)} and {len(candidate)} outputs: rows must agree"
+        )
     values = metric.value(reference, actual), metric.value(candidate, actual)
     index, n_blocks = _block_index(np.arange(len(actual)) if blocks is None else blocks, len(actual))
     rows_of = np.split(np.argsort(index, kind="stable"), np.cumsum(np.bincount(index))[:-1])
-    draws = _resampled_gains(metric, actual, reference, candidate, rows_of, np.random.default_rng(seed), n_resamples)
+    draws = _resampled_gains(
+        metric, actual, reference, candidate, rows_of, np.random.default_rng(seed), n_resamples
+    )
     gain = metric.gain(*values)
     if len(draws) < (1.0 - MOST_UNDEFINED_RESAMPLES) * n_resamples or n_blocks < 2:
         lower, upper, error = -math.inf, math.inf, math.inf
@@ -123,12 +147,16 @@ def rows_needed(difference: PairedDifference, effect: float, *, power: float = 0
     if not effect > 0.0:
         raise ValueError(f"the effect to be shown must be above 0, found {effect}")
     if not math.isfinite(difference.standard_error):
-        raise ValueError(f"no standard error from {difference.n_rows} rows in {difference.n_blocks} blocks: add rows")
+        raise DataError(
+            f"no standard error from {difference.n_rows} rows in {difference.n_blocks} blocks: add rows"
+        )
     z = float(ndtri(1.0 - difference.alpha) + ndtri(power))
     return max(2, math.ceil(difference.n_rows * (z * difference.standard_error / effect) ** 2))
 
 
-def rows_needed_for_discordance(discordance: float, effect: float, *, alpha: float = 0.05, power: float = 0.8) -> int:
+def rows_needed_for_discordance(
+    discordance: float, effect: float, *, alpha: float = 0.05, power: float = 0.8
+) -> int:
     """Rows that show an accuracy gain of `effect` when two versions disagree on a share `discordance` of the rows.
 
     About 6.2·d/δ² (Miettinen, Biometrics 24, 1968): the rows on which both are right or wrong say nothing.
@@ -137,7 +165,9 @@ def rows_needed_for_discordance(discordance: float, effect: float, *, alpha: flo
     4947
     """
     if not 0.0 < effect <= discordance <= 1.0:
-        raise ValueError(f"expected 0 < effect <= discordance <= 1, found effect {effect}, discordance {discordance}")
+        raise ValueError(
+            f"expected 0 < effect <= discordance <= 1, found effect {effect}, discordance {discordance}"
+        )
     z = float(ndtri(1.0 - alpha) + ndtri(power))
     return math.ceil(z * z * discordance / effect**2)
 
@@ -150,11 +180,14 @@ def day_blocks(times: npt.ArrayLike, timezone: str = "UTC") -> Integers:
     """
     quarters = np.asarray(times).astype("M8[m]").astype(np.int64) // 15
     if (quarters == np.iinfo(np.int64).min // 15).any():
-        raise ValueError("a time is missing (NaT): rows without a time belong to no day")
+        raise DataError("a time is missing (NaT): rows without a time belong to no day")
     zone = ZoneInfo(timezone)
     distinct, inverse = np.unique(quarters, return_inverse=True)
     moments = [datetime.fromtimestamp(int(quarter) * 900, UTC).astimezone(zone) for quarter in distinct]
-    days = np.array([moment.toordinal() for moment in moments], dtype=np.int64) - datetime(1970, 1, 1).toordinal()
+    days = (
+        np.array([moment.toordinal() for moment in moments], dtype=np.int64)
+        - datetime(1970, 1, 1).toordinal()
+    )
     return np.asarray(days[inverse], dtype=np.int64)
 
 
@@ -167,14 +200,22 @@ def season_blocks(n_rows: int, season: int = 1, *, min_rows: int = 20) -> Intege
     True
     """
     if n_rows < 1 or season < 1 or min_rows < 1:
-        raise ValueError(f"expected whole numbers from 1 up, found n_rows={n_rows}, season={season}, min={min_rows}")
+        raise ValueError(
+            f"expected whole numbers from 1 up, found n_rows={n_rows}, season={season}, min={min_rows}"
+        )
     length = season * math.ceil(min_rows / season)
     last = max(n_rows // length - 1, 0)
     return np.minimum(np.arange(n_rows, dtype=np.int64) // length, last)
 
 
-def _ratio(sizes: Floats, reference: Floats, candidate: Floats, alpha: float, method: str,
-           gains: Floats | None = None) -> PairedDifference:
+def _ratio(
+    sizes: Floats,
+    reference: Floats,
+    candidate: Floats,
+    alpha: float,
+    method: str,
+    gains: Floats | None = None,
+) -> PairedDifference:
     """Σ gains / Σ sizes over blocks (rows are blocks of one), with the linearised standard error."""
     if not 0.0 < alpha < 0.5:
         raise ValueError(f"alpha must lie between 0 and .5, found {alpha}")
@@ -187,8 +228,18 @@ def _ratio(sizes: Floats, reference: Floats, candidate: Floats, alpha: float, me
     quantile = float(stdtrit(max(n_blocks - 1, 1), 1.0 - alpha) if rows_or_few else ndtri(1.0 - alpha))
     width = quantile * error if error else 0.0
     law = "t" if rows_or_few else "normal"
-    return PairedDifference(int(n_rows), n_blocks, math.fsum(reference) / n_rows, math.fsum(candidate) / n_rows, gain,
-                            gain - width, gain + width, error, alpha, f"{method}, {law}")
+    return PairedDifference(
+        int(n_rows),
+        n_blocks,
+        math.fsum(reference) / n_rows,
+        math.fsum(candidate) / n_rows,
+        gain,
+        gain - width,
+        gain + width,
+        error,
+        alpha,
+        f"{method}, {law}",
+    )
 
 
 def _standard_error(residuals: Floats, differences: Floats, n_rows: float, alpha: float) -> float:
@@ -199,19 +250,27 @@ def _standard_error(residuals: Floats, differences: Floats, n_rows: float, alpha
     constant = bool(np.max(np.abs(residuals)) <= 1e-12 * np.max(np.abs(differences)))
     if n_blocks < 2 or (constant and 0.5**n_blocks > alpha):
         return math.inf
-    return 0.0 if constant else math.sqrt(n_blocks / (n_blocks - 1) * math.fsum(np.square(residuals))) / n_rows
+    return (
+        0.0 if constant else math.sqrt(n_blocks / (n_blocks - 1) * math.fsum(np.square(residuals))) / n_rows
+    )
 
 
-def _resampled_gains(metric: Metric, truth: npt.NDArray[np.generic], reference: npt.NDArray[np.generic],
-                     candidate: npt.NDArray[np.generic], rows_of: Sequence[npt.NDArray[np.intp]],
-                     generator: np.random.Generator, n_resamples: int) -> Floats:
+def _resampled_gains(
+    metric: Metric,
+    truth: npt.NDArray[np.generic],
+    reference: npt.NDArray[np.generic],
+    candidate: npt.NDArray[np.generic],
+    rows_of: Sequence[npt.NDArray[np.intp]],
+    generator: np.random.Generator,
+    n_resamples: int,
+) -> Floats:
     gains = []
     for _ in range(n_resamples):
         drawn = generator.integers(0, len(rows_of), len(rows_of))
         rows = np.concatenate([rows_of[block] for block in drawn])
         try:
             values = metric.value(reference[rows], truth[rows]), metric.value(candidate[rows], truth[rows])
-        except ValueError:  # the metric is undefined on this resample; the caller counts how often
+        except DataError:  # the metric is undefined on this resample; the caller counts how often
             continue
         gains.append(metric.gain(*values))
     return np.array(gains, dtype=np.float64)
@@ -220,17 +279,21 @@ def _resampled_gains(metric: Metric, truth: npt.NDArray[np.generic], reference: 
 def _losses(values: npt.ArrayLike, name: str) -> Floats:
     losses = np.asarray(values, dtype=np.float64)
     if losses.ndim != 1 or not len(losses):
-        raise ValueError(f"expected a column of {name} losses with at least one row, found shape {losses.shape}")
+        raise DataError(
+            f"expected a column of {name} losses with at least one row, found shape {losses.shape}"
+        )
     bad = np.flatnonzero(~np.isfinite(losses))
     if len(bad):
-        raise ValueError(f"{name} loss is {losses[bad[0]]} in row {bad[0]} ({len(bad)} such rows): every loss must be "
-                         "finite, look at the predictions of these rows")
+        raise DataError(
+            f"{name} loss is {losses[bad[0]]} in row {bad[0]} ({len(bad)} such rows): every loss must be "
+            "finite, look at the predictions of these rows"
+        )
     return losses
 
 
 def _block_index(blocks: npt.ArrayLike, n_rows: int) -> tuple[npt.NDArray[np.intp], int]:
     labels = np.asarray(blocks)
     if labels.shape != (n_rows,):
-        raise ValueError(f"one block label a row: found shape {labels.shape} for {n_rows} rows")
+        raise DataError(f"one block label a row: found shape {labels.shape} for {n_rows} rows")
     distinct, index = np.unique(labels, return_inverse=True)
     return index, len(distinct)

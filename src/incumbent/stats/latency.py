@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtr
 
+from incumbent.errors import DataError
+
 
 @dataclass(frozen=True)
 class LatencySummary:
@@ -58,8 +60,11 @@ def quantile(timings_ms: npt.ArrayLike, q: float, *, alpha: float = 0.05) -> Qua
     n = len(ordered)
     above, below = upper_rank(n, q, alpha=alpha), lower_rank(n, q, alpha=alpha)
     value = float(ordered[_rank(n, q) - 1])
-    return QuantileBounds(value, 0.0 if below is None else float(ordered[below - 1]),
-                          math.inf if above is None else float(ordered[above - 1]))
+    return QuantileBounds(
+        value,
+        0.0 if below is None else float(ordered[below - 1]),
+        math.inf if above is None else float(ordered[above - 1]),
+    )
 
 
 def upper_rank(n: int, q: float, *, alpha: float = 0.05) -> int | None:
@@ -86,9 +91,9 @@ def _rank(n: int, q: float) -> int:
 def _ordered(timings_ms: npt.ArrayLike) -> npt.NDArray[np.float64]:
     ordered = np.sort(np.asarray(timings_ms, dtype=np.float64))
     if ordered.ndim != 1 or not len(ordered):
-        raise ValueError(f"expected a column of timings with at least one value, found shape {ordered.shape}")
+        raise DataError(f"expected a column of timings with at least one value, found shape {ordered.shape}")
     if not np.isfinite(ordered).all() or ordered[0] < 0.0:
-        raise ValueError("timings must be finite and not negative (milliseconds)")
+        raise DataError("timings must be finite and not negative (milliseconds)")
     return ordered
 
 

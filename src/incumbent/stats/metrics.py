@@ -18,6 +18,8 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from incumbent.errors import ConfigError, DataError
+
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 RowLoss = Callable[[npt.ArrayLike, npt.ArrayLike], Floats]
@@ -68,14 +70,14 @@ def get(name: str, kind: str) -> Metric:
     [0.04, 0.81]
     >>> get("brierr", "binary")
     Traceback (most recent call last):
-    ValueError: no metric "brierr" for kind "binary"; did you mean "brier"? \
+    incumbent.errors.ConfigError: no metric "brierr" for kind "binary"; did you mean "brier"? \
 These suit the kind: accuracy, average_precision, brier, f1, log_loss, roc_auc, zero_one
     """
     if kind not in KINDS:
-        raise ValueError(f'unknown kind "{kind}"; a task is one of {", ".join(KINDS)}')
+        raise ConfigError(f'unknown kind "{kind}"; a task is one of {", ".join(KINDS)}')
     metric = _TABLE.get((name, kind)) or _quantile_metric(name, kind)
     if metric is None:
-        raise ValueError(_unknown(name, kind))
+        raise ConfigError(_unknown(name, kind))
     return metric
 
 
@@ -87,7 +89,7 @@ def names(kind: str) -> tuple[str, ...]:
 def to_units(loss: npt.ArrayLike, metric: Metric | None = None) -> Integers:
     """Row losses as the integers that are stored: units of 1e-9, rounded half to even.
 
-    Raises ValueError for a loss that is not finite, does not fit 64 bits, or lies outside of the metric's range.
+    Raises DataError for a loss that is not finite, does not fit 64 bits, or lies outside of the metric's range.
 
     >>> to_units([0.25, 0.1234567894]).tolist()
     [250000000, 123456789]
@@ -95,7 +97,11 @@ def to_units(loss: npt.ArrayLike, metric: Metric | None = None) -> Integers:
     values = np.atleast_1d(np.asarray(loss, dtype=np.float64))
     low, high = (-math.inf, math.inf) if metric is None else (metric.low, metric.high)
     _refuse(~np.isfinite(values), values, "a loss must be a finite number")
-    _refuse(np.abs(values) > LARGEST_LOSS, values, f"a stored loss is at most {LARGEST_LOSS:.4g}: rescale the target")
+    _refuse(
+        np.abs(values) > LARGEST_LOSS,
+        values,
+        f"a stored loss is at most {LARGEST_LOSS:.4g}: rescale the target",
+    )
     slack = 1e-9
     outside = (values < low - slack) | (values > high + slack)
     _refuse(outside, values, f"{metric.name if metric else 'loss'} declares the range {low:g} to {high:g}")
@@ -135,7 +141,7 @@ def log_loss(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
 def zero_one(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
     """1 where the most probable class is not the truth, else 0; among equals the first class counts."""
     probabilities, index = _classified(outputs, truth)
-    return (probabilities.argmax(axis=1) != index).astype(np.float64)
+    return np.asarray(probabilities.argmax(axis=1) != index, dtype=np.float64)
 
 
 def squared_error(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
@@ -170,7 +176,7 @@ def roc_auc(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     score, positive = _scored(outputs, truth)
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     if not n_positive or not n_negative:
-        raise ValueError("roc_auc needs rows of both classes, found one class only")
+        raise DataError("roc_auc needs rows of both classes, found one class only")
     _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     mean_rank = last - (counts - 1) / 2.0
@@ -186,7 +192,7 @@ def average_precision(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     """
     score, positive = _scored(outputs, truth)
     if not positive.any():
-        raise ValueError("average_precision needs at least one positive row, found none")
+        raise DataError("average_precision needs at least one positive row, found none")
     order = np.argsort(-score, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
     hits = np.cumsum(positive[order])[ends]
@@ -200,11 +206,13 @@ def f1(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     predicted = probabilities.argmax(axis=1)
     n_classes = probabilities.shape[1]
     wanted = [1] if n_classes == 2 else range(n_classes)
-    found = [(int(np.sum((predicted == c) & (index == c))), int(np.sum(predicted == c) + np.sum(index == c)))
-             for c in wanted]
+    found = [
+        (int(np.sum((predicted == c) & (index == c))), int(np.sum(predicted == c) + np.sum(index == c)))
+        for c in wanted
+    ]
     scores = [2.0 * hits / total for hits, total in found if total]
     if not scores:
-        raise ValueError("f1 needs a row of class 1 in truth or predictions, found none")
+        raise DataError("f1 needs a row of class 1 in truth or predictions, found none")
     return math.fsum(scores) / len(scores)
 
 
@@ -219,19 +227,41 @@ def _complement(mean_loss: float) -> float:
     return 1.0 - mean_loss
 
 
-def _mean_value(row_loss: RowLoss, of_mean_loss: Callable[[float], float],
-                outputs: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+def _mean_value(
+    row_loss: RowLoss, of_mean_loss: Callable[[float], float], outputs: npt.ArrayLike, truth: npt.ArrayLike
+) -> float:
     losses = row_loss(outputs, truth)
     if not len(losses):
-        raise ValueError("a metric needs at least one row, found none")
+        raise DataError("a metric needs at least one row, found none")
     return of_mean_loss(math.fsum(losses) / len(losses))
 
 
-def _mean_metrics(name: str, kinds: tuple[str, ...], row_loss: RowLoss, high: float, description: str,
-                  of_mean_loss: Callable[[float], float] = _identity, perfect: float = 0.0) -> list[Metric]:
+def _mean_metrics(
+    name: str,
+    kinds: tuple[str, ...],
+    row_loss: RowLoss,
+    high: float,
+    description: str,
+    of_mean_loss: Callable[[float], float] = _identity,
+    perfect: float = 0.0,
+) -> list[Metric]:
     value = partial(_mean_value, row_loss, of_mean_loss)
-    return [Metric(name, kind, kinds, of_mean_loss is not _complement, perfect, 0.0, high, row_loss, value,
-                   of_mean_loss, description) for kind in kinds]
+    return [
+        Metric(
+            name,
+            kind,
+            kinds,
+            of_mean_loss is not _complement,
+            perfect,
+            0.0,
+            high,
+            row_loss,
+            value,
+            of_mean_loss,
+            description,
+        )
+        for kind in kinds
+    ]
 
 
 def _whole_metrics(name: str, kinds: tuple[str, ...], value: Value, description: str) -> list[Metric]:
@@ -241,13 +271,26 @@ def _whole_metrics(name: str, kinds: tuple[str, ...], value: Value, description:
 _CLASSES = ("binary", "multiclass")
 _NUMBERS = ("regression", "forecast")
 _ALL = [
-    *_mean_metrics("brier", ("binary",), brier_binary, 1.0, "mean squared error of the probability of class 1"),
-    *_mean_metrics("brier", ("multiclass",), brier_multiclass, 2.0, "squared error of the probabilities, all classes"),
+    *_mean_metrics(
+        "brier", ("binary",), brier_binary, 1.0, "mean squared error of the probability of class 1"
+    ),
+    *_mean_metrics(
+        "brier", ("multiclass",), brier_multiclass, 2.0, "squared error of the probabilities, all classes"
+    ),
     *_mean_metrics("log_loss", _CLASSES, log_loss, -math.log(SMALLEST_PROBABILITY), "mean of −ln p(truth)"),
     *_mean_metrics("zero_one", _CLASSES, zero_one, 1.0, "share of rows whose most probable class is wrong"),
-    *_mean_metrics("accuracy", _CLASSES, zero_one, 1.0, "share of rows whose most probable class is right",
-                   _complement, 1.0),
-    *_whole_metrics("roc_auc", ("binary",), roc_auc, "chance that a positive row scores above a negative one"),
+    *_mean_metrics(
+        "accuracy",
+        _CLASSES,
+        zero_one,
+        1.0,
+        "share of rows whose most probable class is right",
+        _complement,
+        1.0,
+    ),
+    *_whole_metrics(
+        "roc_auc", ("binary",), roc_auc, "chance that a positive row scores above a negative one"
+    ),
     *_whole_metrics("average_precision", ("binary",), average_precision, "precision averaged over recall"),
     *_whole_metrics("f1", _CLASSES, f1, "harmonic mean of precision and recall"),
     *_mean_metrics("squared_error", _NUMBERS, squared_error, math.inf, "mean squared error"),
@@ -255,9 +298,16 @@ _ALL = [
     *_mean_metrics("rmse", _NUMBERS, squared_error, math.inf, "root of the mean squared error", math.sqrt),
 ]
 _TABLE = {(metric.name, metric.kind): metric for metric in _ALL}
-_OTHER_WORDS = {"mae": "absolute_error", "mse": "squared_error", "auc": "roc_auc", "logloss": "log_loss",
-                "cross_entropy": "log_loss", "error_rate": "zero_one", "pinball": "quantile_loss_0.5",
-                "quantile_loss": "quantile_loss_0.5"}
+_OTHER_WORDS = {
+    "mae": "absolute_error",
+    "mse": "squared_error",
+    "auc": "roc_auc",
+    "logloss": "log_loss",
+    "cross_entropy": "log_loss",
+    "error_rate": "zero_one",
+    "pinball": "quantile_loss_0.5",
+    "quantile_loss": "quantile_loss_0.5",
+}
 
 
 def _quantile_metric(name: str, kind: str) -> Metric | None:
@@ -269,7 +319,9 @@ def _quantile_metric(name: str, kind: str) -> Metric | None:
     if prefix != "quantile_loss" or kind not in _NUMBERS or not 0.0 < level < 1.0:
         return None
     row_loss = partial(quantile_loss, level=level)
-    metrics = _mean_metrics(name, _NUMBERS, row_loss, math.inf, f"mean loss of the predicted {level:g} quantile")
+    metrics = _mean_metrics(
+        name, _NUMBERS, row_loss, math.inf, f"mean loss of the predicted {level:g} quantile"
+    )
     return next(metric for metric in metrics if metric.kind == kind)
 
 
@@ -277,7 +329,11 @@ def _unknown(name: str, kind: str) -> str:
     suits = names(kind) + (("quantile_loss_<level>",) if kind in _NUMBERS else ())
     near = difflib.get_close_matches(name, suits, n=1)
     word = _OTHER_WORDS.get(name.lower())
-    nearest = word if word and (word, kind) in _TABLE | {("quantile_loss_0.5", of): None for of in _NUMBERS} else None
+    nearest = (
+        word
+        if word and (word, kind) in _TABLE | {("quantile_loss_0.5", of): None for of in _NUMBERS}
+        else None
+    )
     nearest = nearest or (near[0] if near else None)
     guess = f'; did you mean "{nearest}"?' if nearest else ";"
     elsewhere = sorted(of for known, of in _TABLE if known == name)
@@ -288,20 +344,31 @@ def _unknown(name: str, kind: str) -> str:
 # --- what comes in ----------------------------------------------------------------------------------------------------
 
 
-def _classified(outputs: npt.ArrayLike, truth: npt.ArrayLike, n_classes: int | None = None) -> tuple[Floats, Integers]:
+def _classified(
+    outputs: npt.ArrayLike, truth: npt.ArrayLike, n_classes: int | None = None
+) -> tuple[Floats, Integers]:
     """Probabilities `(n_rows, n_classes)` in 0 to 1 and class indices `(n_rows,)`, checked."""
     probabilities = np.asarray(outputs, dtype=np.float64)
-    if probabilities.ndim != 2 or probabilities.shape[1] < 2 or (n_classes and probabilities.shape[1] != n_classes):
-        raise ValueError(f"expected probabilities of shape (n_rows, {n_classes or 'n_classes'}), "
-                         f"found {probabilities.shape}")
+    if (
+        probabilities.ndim != 2
+        or probabilities.shape[1] < 2
+        or (n_classes and probabilities.shape[1] != n_classes)
+    ):
+        raise DataError(
+            f"expected probabilities of shape (n_rows, {n_classes or 'n_classes'}), "
+            f"found {probabilities.shape}"
+        )
     actual = np.asarray(truth)
     if actual.shape != (len(probabilities),):
-        raise ValueError(f"{len(probabilities)} rows of outputs, but truth has shape {actual.shape}")
+        raise DataError(f"{len(probabilities)} rows of outputs, but truth has shape {actual.shape}")
     with np.errstate(invalid="ignore"):
         index = actual.astype(np.int64)
     if len(index):
-        _refuse((index != actual) | (index < 0) | (index >= probabilities.shape[1]), actual,
-                f"truth must be a class index, 0 to {probabilities.shape[1] - 1}")
+        _refuse(
+            (index != actual) | (index < 0) | (index >= probabilities.shape[1]),
+            actual,
+            f"truth must be a class index, 0 to {probabilities.shape[1] - 1}",
+        )
     good = (probabilities >= -_PROBABILITY_SLACK) & (probabilities <= 1.0 + _PROBABILITY_SLACK)
     _refuse(np.asarray(~good.all(axis=1)), probabilities, "probabilities must lie between 0 and 1")
     return np.clip(probabilities, 0.0, 1.0), index
@@ -315,7 +382,9 @@ def _scored(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[Floats, npt.N
 def _numbers(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[Floats, Floats]:
     predicted, actual = np.asarray(outputs, dtype=np.float64), np.asarray(truth, dtype=np.float64)
     if predicted.ndim != 1 or predicted.shape != actual.shape:
-        raise ValueError(f"expected two columns of equal length, found shapes {predicted.shape} and {actual.shape}")
+        raise DataError(
+            f"expected two columns of equal length, found shapes {predicted.shape} and {actual.shape}"
+        )
     _refuse(~np.isfinite(predicted), predicted, "a prediction must be a finite number")
     _refuse(~np.isfinite(actual), actual, "truth must be a finite number")
     return predicted, actual
@@ -324,4 +393,6 @@ def _numbers(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[Floats, Floa
 def _refuse(bad: npt.NDArray[np.bool_], values: npt.NDArray[np.generic], expected: str) -> None:
     if bad.any():
         first = int(np.flatnonzero(bad)[0])
-        raise ValueError(f"{expected}; found {values[first].tolist()} in row {first} ({int(bad.sum())} such rows)")
+        raise DataError(
+            f"{expected}; found {values[first].tolist()} in row {first} ({int(bad.sum())} such rows)"
+        )

@@ -53,8 +53,14 @@ class UnitSums:
         return cls(len(y), *(math.fsum(terms) for terms in (x, y, x * x, y * y, x * y)))
 
     def __add__(self, other: UnitSums) -> UnitSums:
-        return UnitSums(self.n + other.n, self.sum_x + other.sum_x, self.sum_y + other.sum_y,
-                        self.sum_xx + other.sum_xx, self.sum_yy + other.sum_yy, self.sum_xy + other.sum_xy)
+        return UnitSums(
+            self.n + other.n,
+            self.sum_x + other.sum_x,
+            self.sum_y + other.sum_y,
+            self.sum_xx + other.sum_xx,
+            self.sum_yy + other.sum_yy,
+            self.sum_xy + other.sum_xy,
+        )
 
     @property
     def mean(self) -> float:
@@ -89,7 +95,9 @@ class SequenceBounds:
     side: Side
 
 
-def mean_sequence(n: int, mean: float, variance: float, *, alpha: float, n_star: float, side: Side) -> SequenceBounds:
+def mean_sequence(
+    n: int, mean: float, variance: float, *, alpha: float, n_star: float, side: Side
+) -> SequenceBounds:
     """Asymptotic confidence sequence of a mean of `n` units with this (estimated) variance of one unit.
 
     `n_star` is where the sequence is tightest; fix it for the whole trial (half of the largest n planned). One bound
@@ -103,14 +111,18 @@ def mean_sequence(n: int, mean: float, variance: float, *, alpha: float, n_star:
     return _bounds(n, mean, error, alpha, n_star, side)
 
 
-def difference_sequence(incumbent: UnitSums, challenger: UnitSums, *, alpha: float, n_star: float,
-                        side: Side) -> SequenceBounds:
+def difference_sequence(
+    incumbent: UnitSums, challenger: UnitSums, *, alpha: float, n_star: float, side: Side
+) -> SequenceBounds:
     """What the challenger gains in a split: incumbent's mean loss − challenger's; positive is better.
 
     Welch's standard error of two independent ratios; N counts the units of both arms.
     """
-    error = math.sqrt(incumbent.variance / incumbent.n + challenger.variance / challenger.n) if (
-        incumbent.n > 1 and challenger.n > 1) else math.inf
+    error = (
+        math.sqrt(incumbent.variance / incumbent.n + challenger.variance / challenger.n)
+        if (incumbent.n > 1 and challenger.n > 1)
+        else math.inf
+    )
     return _bounds(incumbent.n + challenger.n, incumbent.mean - challenger.mean, error, alpha, n_star, side)
 
 
@@ -129,7 +141,9 @@ def half_width(n: float, standard_error: float, *, alpha: float, n_star: float, 
     if not math.isfinite(standard_error) or n < 2:
         return math.inf
     grown = n * rho * rho + 1.0
-    cost = math.log(math.sqrt(grown) / alpha) if side == "two" else math.log1p(math.sqrt(grown) / (2.0 * alpha))
+    cost = (
+        math.log(math.sqrt(grown) / alpha) if side == "two" else math.log1p(math.sqrt(grown) / (2.0 * alpha))
+    )
     return standard_error * math.sqrt(n) * math.sqrt(2.0 * grown / (n * n * rho * rho) * cost)
 
 
@@ -139,8 +153,10 @@ def tuning(n_star: float, *, alpha: float, side: Side) -> float:
     if side not in ("two", "lower", "upper"):
         raise ValueError(f'side is "two", "lower" or "upper", found "{side}"')
     if not 0.0 < a < 1.0 or not n_star > 0.0:
-        raise ValueError(f"expected 0 < alpha < {1.0 if side == 'two' else 0.5} and n_star > 0, "
-                         f"found alpha={alpha}, n_star={n_star}")
+        raise ValueError(
+            f"expected 0 < alpha < {1.0 if side == 'two' else 0.5} and n_star > 0, "
+            f"found alpha={alpha}, n_star={n_star}"
+        )
     spent = -2.0 * math.log(a)
     return math.sqrt((spent + math.log(spent + 1.0)) / n_star)
 
@@ -156,8 +172,10 @@ def log_e_share(x1: int, x0: int, pi: float, k: float, one_sided: bool = True, m
     2.319413
     """
     if x1 < 0 or x0 < 0 or not 0.0 < pi < 1.0 or not k > 0.0 or not margin > 0.0:
-        raise ValueError(f"expected counts >= 0, 0 < pi < 1, k > 0 and margin > 0; found x1={x1}, x0={x0}, pi={pi}, "
-                         f"k={k}, margin={margin}")
+        raise ValueError(
+            f"expected counts >= 0, 0 < pi < 1, k > 0 and margin > 0; found x1={x1}, x0={x0}, pi={pi}, "
+            f"k={k}, margin={margin}"
+        )
     null = margin * pi / (margin * pi + 1.0 - pi)
     a, b = k * null, k * (1.0 - null)
     log_e = float(betaln(a + x1, b + x0) - betaln(a, b)) - x1 * math.log(null) - x0 * math.log1p(-null)
@@ -188,7 +206,9 @@ def log_bayes_factor_split(counts: Sequence[int], shares: Sequence[float], k: fl
     """
     c, p = np.asarray(counts, dtype=np.float64), np.asarray(shares, dtype=np.float64)
     if c.shape != p.shape or c.ndim != 1 or len(c) < 2 or (c < 0).any() or not (p > 0).all():
-        raise ValueError(f"expected a count >= 0 and a share > 0 for each arm, found {list(counts)} and {list(shares)}")
+        raise ValueError(
+            f"expected a count >= 0 and a share > 0 for each arm, found {list(counts)} and {list(shares)}"
+        )
     if abs(float(p.sum()) - 1.0) > 1e-9 or not k > 0.0:
         raise ValueError(f"shares must sum to 1 and k be above 0, found sum {float(p.sum())} and k={k}")
     prior = k * p
@@ -205,8 +225,14 @@ def always_valid_p(log_e_values: Sequence[float]) -> float:
     return min(1.0, math.exp(-max(log_e_values, default=0.0)))
 
 
-def fixed_horizon_n(effect: float, standard_deviation: float, *, alpha: float = 0.05, power: float = 0.8,
-                    share: float | None = 0.5) -> int:
+def fixed_horizon_n(
+    effect: float,
+    standard_deviation: float,
+    *,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    share: float | None = 0.5,
+) -> int:
     """Units (of both arms) that a one-sided test at one planned look needs to show `effect`.
 
     `share` is the challenger's share of the units in a split: (z_α + z_power)²σ²/(share·(1 − share)·effect²).

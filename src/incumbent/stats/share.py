@@ -67,7 +67,9 @@ def upper_rate_sequence(events: int, n: int, *, alpha: float = 0.05) -> float:
     if events == n or _log_e_below(1.0 - 1e-12, events, n) < -math.log(alpha):
         return 1.0
     start = max(events / n, 1e-12)
-    return float(brentq(lambda rate: _log_e_below(rate, events, n) + math.log(alpha), start, 1.0 - 1e-12, xtol=1e-12))
+    return float(
+        brentq(lambda rate: _log_e_below(rate, events, n) + math.log(alpha), start, 1.0 - 1e-12, xtol=1e-12)
+    )
 
 
 def _log_e_below(rate: float, events: int, n: int) -> float:
