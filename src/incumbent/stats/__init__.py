@@ -1,8 +1,8 @@
 """The statistics of the five steps: arrays or sums in, frozen results out.
 
-Nothing here knows a store, a clock or a verdict: steps and `loop.decide` turn these numbers into decisions. `metrics`
-needs numpy alone, because it also runs where requests are answered; everything else may use scipy. Import the file
-that you need (`from incumbent.stats import compare`): the room itself loads nothing.
+Nothing here knows a store, a clock or a verdict: steps and `loop.decide` turn these numbers into decisions.
+`metrics` needs numpy alone, because it also runs where requests are answered; everything else may use scipy.
+Import the file that you need (`from incumbent.stats import compare`): the room itself loads nothing.
 
     metrics      what is a good prediction: row losses, in floats and in stored integers
     compare      is one version better than another on the same rows?

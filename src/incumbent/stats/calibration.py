@@ -1,8 +1,8 @@
 """Does what is predicted with .8 happen eight times in ten?
 
-In: probabilities `(n_rows, n_classes)` and the class index of the truth. Out: reliability bins of equal mass and the
-expected calibration error. Two classes: the probability of class 1 against its rate; more: the confidence of the most
-probable class against how often it is right. Does not calibrate.
+In: probabilities `(n_rows, n_classes)` and the class index of the truth. Out: reliability bins of equal mass
+and the expected calibration error. Two classes: the probability of class 1 against its rate; more: the
+confidence of the most probable class against how often it is right. Does not calibrate.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ def reliability(
 ) -> list[ReliabilityBin]:
     """Bins of equal mass, in order of confidence; rows of equal confidence are never split over two bins.
 
-    Equal mass, as bins of equal width leave most of them empty (Nixon et al., arXiv 1904.01685). Fewer bins come out
-    where few distinct confidences go in.
+    Equal mass, as bins of equal width leave most of them empty (Nixon et al., arXiv 1904.01685). Fewer bins
+    come out where few distinct confidences go in.
 
-    >>> [(b.n, b.mean_confidence, b.rate) for b in reliability([[.8, .2]] * 5 + [[.4, .6]] * 5, [0] * 4 + [1] * 6)]
+    >>> [(b.n, b.mean_confidence, b.rate)
+    ...  for b in reliability([[.8, .2]] * 5 + [[.4, .6]] * 5, [0] * 4 + [1] * 6)]
     [(5, 0.2, 0.2), (5, 0.6, 1.0)]
     """
     confidence, happened = _claims(probabilities, truth)
@@ -51,7 +52,7 @@ def reliability(
 def expected_calibration_error(
     probabilities: npt.ArrayLike, truth: npt.ArrayLike, *, n_bins: int = 15
 ) -> float:
-    """Σ n_b/n·|claimed − happened| over bins of equal mass, 0 (calibrated) to 1. Naeini et al., AAAI 2015.
+    """Σ n_b/n·|claimed - happened| over bins of equal mass, 0 (calibrated) to 1. Naeini et al., AAAI 2015.
 
     Even a perfect model shows about √(n_bins/n)·.3 by chance: compare two models on the same rows.
 

@@ -1,12 +1,12 @@
 """Is the candidate better than the reference on the same rows, and how sure is that?
 
-In: two columns of row losses in the same row order (lower is better), and blocks where rows are not independent (a day,
-a season, a group). Out: the paired gain with one-sided bounds, in the units of the loss; positive is better.
-Does not decide: `steps.gate` has the rules. Sums are exactly rounded (`math.fsum`), so that the same rows in any order
-give the same bytes.
+In: two columns of row losses in the same row order (lower is better), and blocks where rows are not
+independent (a day, a season, a group). Out: the paired gain with one-sided bounds, in the units of the loss;
+positive is better. Does not decide: `steps.gate` has the rules. Sums are exactly rounded (`math.fsum`), so
+that the same rows in any order give the same bytes.
 
-Blocks: ratio of sums with the linearised variance (Cochran, Sampling Techniques, 3rd ed., 6.4), Student's t with fewer
-than 30 blocks. No row loss: the bootstrap of whole blocks (Efron & Tibshirani 1993, 8.5 and 13.3).
+Blocks: ratio of sums with the linearised variance (Cochran, Sampling Techniques, 3rd ed., 6.4), Student's t
+with fewer than 30 blocks. No row loss: the bootstrap of whole blocks (Efron & Tibshirani 1993, 8.5 and 13.3).
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ class PairedDifference:
     """What the candidate gains on the same rows.
 
     `gain` is positive where the candidate is better. `lower` and `upper` are one-sided bounds, each at level
-    1 − `alpha`: together they make a two-sided interval of level 1 − 2·alpha. Infinite bounds: too few rows or blocks
-    to say anything. `mean_reference` and `mean_candidate` are mean losses (method "bootstrap": values of the metric).
+    1 - `alpha`: together they make a two-sided interval of level 1 - 2·alpha. Infinite bounds: too few rows
+    or blocks to say anything. `mean_reference` and `mean_candidate` are mean losses (method "bootstrap":
+    values of the metric).
     """
 
     n_rows: int
@@ -56,10 +57,10 @@ def paired(
     blocks: npt.ArrayLike | None = None,
     alpha: float = 0.05,
 ) -> PairedDifference:
-    """The mean difference of row losses, reference − candidate, with one-sided 1 − alpha bounds.
+    """The mean difference of row losses, reference - candidate, with one-sided 1 - alpha bounds.
 
-    `blocks` holds one label a row; rows of a block may depend on each other, blocks may not. Without it rows are taken
-    as independent. Raises DataError for no rows, unequal lengths, or a loss that is not finite.
+    `blocks` holds one label a row; rows of a block may depend on each other, blocks may not. Without it rows
+    are taken as independent. Raises DataError for no rows, unequal lengths, or a loss that is not finite.
 
     >>> result = paired([.30, .20, .40, .25, .35], [.20, .15, .35, .20, .20])
     >>> round(result.gain, 3), round(result.lower, 3), round(result.upper, 3)
@@ -114,8 +115,9 @@ def bootstrap_difference(
 ) -> PairedDifference:
     """The gain in a metric that is no mean of row losses (roc_auc, f1 …), by resampling rows or whole blocks.
 
-    Percentile bounds; the same seed gives the same bytes. Costs `2·n_resamples` evaluations of the metric. Resamples on
-    which the metric is undefined (one class only) are left out; above 5 % of them the bounds are infinite.
+    Percentile bounds; the same seed gives the same bytes. Costs `2·n_resamples` evaluations of the metric.
+    Resamples on which the metric is undefined (one class only) are left out; above 5 % of them the bounds are
+    infinite.
     """
     actual = np.asarray(truth)
     reference, candidate = np.asarray(outputs_reference), np.asarray(outputs_candidate)
@@ -139,10 +141,10 @@ def bootstrap_difference(
 
 
 def rows_needed(difference: PairedDifference, effect: float, *, power: float = 0.8) -> int:
-    """How many rows of this kind would show a true gain of `effect` (> 0, in units of the loss) with this power.
+    """How many rows of this kind show a true gain of `effect` (> 0, in units of the loss) with this power.
 
-    Scales the standard error that was seen: n·((z_alpha + z_power)·se/effect)². With a handful of blocks that standard
-    error is itself a guess, and so is the answer.
+    Scales the standard error that was seen: n·((z_alpha + z_power)·se/effect)². With a handful of blocks that
+    standard error is itself a guess, and so is the answer.
     """
     if not effect > 0.0:
         raise ValueError(f"the effect to be shown must be above 0, found {effect}")
@@ -157,7 +159,7 @@ def rows_needed(difference: PairedDifference, effect: float, *, power: float = 0
 def rows_needed_for_discordance(
     discordance: float, effect: float, *, alpha: float = 0.05, power: float = 0.8
 ) -> int:
-    """Rows that show an accuracy gain of `effect` when two versions disagree on a share `discordance` of the rows.
+    """Rows that show an accuracy gain of `effect` when two versions disagree on this share of the rows.
 
     About 6.2·d/δ² (Miettinen, Biometrics 24, 1968): the rows on which both are right or wrong say nothing.
 
@@ -243,7 +245,7 @@ def _ratio(
 
 
 def _standard_error(residuals: Floats, differences: Floats, n_rows: float, alpha: float) -> float:
-    """Infinite where the blocks cannot tell: one block, or so few equal ones that a coin does as well (2^-B > alpha)."""
+    """Infinite where blocks cannot tell: one, or so few equal ones that a coin does as well (2^-B > alpha)."""
     n_blocks = len(residuals)
     if not differences.any():
         return 0.0

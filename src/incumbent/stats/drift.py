@@ -1,9 +1,9 @@
 """What does a column look like, and has it changed?
 
-In: the values of a column. Out: a `Profile`, counts in bins that the reference rows define. Counts of hours, replicas
-and slices add up, and no raw reference is needed later. Two profiles on the same bins give the population stability
-index with its null law, so that a column alarms only where the change is both sure and large.
-Says which columns changed, never that it hurts: drift explains, harm alarms.
+In: the values of a column. Out: a `Profile`, counts in bins that the reference rows define. Counts of hours,
+replicas and slices add up, and no raw reference is needed later. Two profiles on the same bins give the
+population stability index with its null law, so that a column alarms only where the change is both sure and
+large. Says which columns changed, never that it hurts: drift explains, harm alarms.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ QUANTILE_BINS = 20
 MOST_CATEGORIES = 255
 MOST_KNOWN = 10_000
 SMALLEST_EXPECTED = 1.0
-"""Bins in which either side expects fewer rows are pooled. Simulated: without pooling sparse columns never alarm (0 %
-at nominal 5 %); a limit of 5 alarms 35 % of the time on 100 rows in 20 bins, which hover around it; 1 gives 0-6 %."""
+"""Bins in which either side expects fewer rows are pooled. Simulated at nominal 5 %: no pooling, 0 % on
+sparse columns; a limit of 5, 35 % for 100 rows in 20 bins, which hover around it; a limit of 1, 0-6 %."""
 FEWEST_IN_A_BIN = 5
 LEVELS: tuple[tuple[float, Level], ...] = ((0.25, "act"), (0.10, "warn"), (0.02, "notice"))
 _NUMERIC_ENDS = ("below", "above", "null", "NaN", "+inf", "-inf")
@@ -40,7 +40,7 @@ _NULL_TYPES = ("NoneType", "NAType", "NaTType")  # pandas' own, told by name: th
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, mean, Σ(x − mean)², smallest and largest of the finite numbers; they add up (Chan et al. 1979)."""
+    """Count, mean, Σ(x - mean)², smallest and largest finite number; they add up (Chan et al. 1979)."""
 
     n: int = 0
     mean: float = 0.0
@@ -67,9 +67,9 @@ class Moments:
 class Profile:
     """Counts of one column in reference-quantile bins, or by category.
 
-    `edges` bound the intervals (a, b] (the first is closed below); `points` are values that carry a twentieth of the
-    rows and have a bin alone; `categories` are counted one by one, `known` ones together as "other", the rest is
-    "unseen". `counts` follow `bin_names`. Profiles on the same bins add up: `a + b`.
+    `edges` bound the intervals (a, b] (the first is closed below); `points` are values that carry a twentieth
+    of the rows and have a bin alone; `categories` are counted one by one, `known` ones together as "other",
+    the rest is "unseen". `counts` follow `bin_names`. Profiles on the same bins add up: `a + b`.
     """
 
     column: str
@@ -142,7 +142,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class Psi:
-    """Population stability index, its p-value under no change, and what is left of it beyond chance (`effect`)."""
+    """Population stability index, its p-value under no change, and what is beyond chance (`effect`)."""
 
     value: float
     effect: float
@@ -161,7 +161,7 @@ class BinShift:
 
 @dataclass(frozen=True)
 class ColumnDrift:
-    """How far one column moved. `level` is "none" unless the change is sure: Holm's `p_holm` ≤ alpha over all columns.
+    """How far one column moved. `level` is "none" unless the change is sure (`p_holm` ≤ alpha).
 
     `largest` are the three bins whose shares moved the index most.
     """
@@ -178,9 +178,10 @@ class ColumnDrift:
 def profile(column: str, values: Iterable[Any], *, kind: Kind | None = None) -> Profile:
     """The profile of a reference column: bins from its own values, and their counts.
 
-    Numbers get 20 quantile bins; anything else is a category. Booleans are categories. None and pandas' NA are null; a
-    float NaN is NaN. Where categories are rare or more than 255, the odd rows choose the bins and the even rows are
-    counted, as counts of bins that were chosen on the same rows would promise too much to the next ones.
+    Numbers get 20 quantile bins; anything else is a category. Booleans are categories. None and pandas' NA
+    are null; a float NaN is NaN. Where categories are rare or more than 255, the odd rows choose the bins and
+    the even rows are counted, as counts of bins that were chosen on the same rows would promise too much to
+    the next ones.
 
     >>> rain = profile("rain", [0, 0, 0, 0, 1.5, 2.5, 3.5, 4.5, None, float("inf")])
     >>> rain.share("= 0"), rain.share("null"), rain.share("+inf")
@@ -224,11 +225,12 @@ def count(reference: Profile, values: Iterable[Any]) -> Profile:
 
 
 def psi(reference: npt.ArrayLike, current: npt.ArrayLike) -> Psi:
-    """Population stability index Σ (q − p)·ln(q/p) of two columns of counts, corrected so that chance does not alarm.
+    """Population stability index Σ (q - p)·ln(q/p) of two columns of counts; chance does not alarm.
 
-    Bins empty on both sides are dropped (they would alarm by themselves), bins too small for the law are pooled, then
-    .5 is added. With B bins left and no change, PSI ~ (1/n + 1/m)·χ²(B − 1) (Yurdakul & Naranjo, Journal of Risk Model
-    Validation 14, 2020); `effect` = PSI − (1/n + 1/m)(B − 1). .02 is worth notice, .1 a warning, .25 acting on.
+    Bins empty on both sides are dropped (they would alarm by themselves), bins too small for the law are
+    pooled, then .5 is added. With B bins left and no change, PSI ~ (1/n + 1/m)·χ²(B - 1) (Yurdakul & Naranjo,
+    Journal of Risk Model Validation 14, 2020); `effect` = PSI - (1/n + 1/m)(B - 1). .02 is worth notice, .1 a
+    warning, .25 acting on.
 
     >>> result = psi([500, 300, 200, 0], [250, 350, 400, 0])
     >>> round(result.value, 3), result.n_bins, result.p_value < 1e-6
@@ -257,9 +259,10 @@ def compare_profiles(
 ) -> list[ColumnDrift]:
     """Each column's change, largest effect first (never by p-value: large samples make small changes sure).
 
-    `current` must be counted in the reference's bins (`count`). Null and NaN are one bin here, as a feature that is
-    trained on as NaN comes back from JSON as null. So are the last interval and what lies beyond it: the reference
-    itself has nothing out of its own range, any other sample has (1.8 % false alarms at nominal 1 % otherwise).
+    `current` must be counted in the reference's bins (`count`). Null and NaN are one bin here, as a feature
+    that is trained on as NaN comes back from JSON as null. So are the last interval and what lies beyond it:
+    the reference itself has nothing out of its own range, any other sample has (1.8 % false alarms at nominal
+    1 % otherwise).
     """
     befores, nows = _by_column(reference), _by_column(current)
     if set(befores) != set(nows):
@@ -276,7 +279,7 @@ def compare_profiles(
 
 
 def quantiles(of: Profile, levels: npt.ArrayLike) -> Floats:
-    """Quantiles of the finite numbers, read from the counts (linear inside a bin; the ends from smallest and largest).
+    """Quantiles of the finite numbers, read from the counts: linear inside a bin, ends from the moments.
 
     >>> quantiles(profile("x", np.arange(1000.0)), [.1, .5]).round().tolist()
     [99.0, 499.0]
@@ -298,11 +301,11 @@ def quantiles(of: Profile, levels: npt.ArrayLike) -> Floats:
     return np.asarray(found, dtype=np.float64)
 
 
-# --- bins and counts --------------------------------------------------------------------------------------------------
+# --- bins and counts ---
 
 
 def _quantile_bins(finite: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Edges and points: values that carry a twentieth of the rows stand alone, the rest is cut in equal masses."""
+    """Edges and points: values with a twentieth of the rows stand alone, the rest is cut in equal masses."""
     if not len(finite):
         return (), ()
     distinct, repeats = np.unique(finite, return_counts=True)
@@ -310,8 +313,7 @@ def _quantile_bins(finite: Floats) -> tuple[tuple[float, ...], tuple[float, ...]
     rest = np.repeat(distinct[~alone], repeats[~alone])
     wanted = round(QUANTILE_BINS * len(rest) / len(finite))
     n_bins = max(1, min(wanted, len(rest) // FEWEST_IN_A_BIN))
-    levels = np.arange(1, n_bins) / n_bins if len(rest) else []
-    inner = np.quantile(rest, levels, method="inverted_cdf") if len(rest) else rest
+    inner = np.quantile(rest, np.arange(1, n_bins) / n_bins, method="inverted_cdf") if len(rest) else rest
     edges = [float(distinct[0]), *np.unique(inner).tolist(), float(distinct[-1])]
     return tuple(sorted(set(edges[:-1])) + edges[-1:]), tuple(distinct[alone].tolist())
 
@@ -369,7 +371,7 @@ def _passed(knots: Floats, start: float, end: float, *, strict: bool) -> Floats:
     return np.clip((knots - start) / (end - start), 0.0, 1.0)
 
 
-# --- comparing --------------------------------------------------------------------------------------------------------
+# --- comparing ---
 
 
 def _pooled(before: Floats, now: Floats) -> tuple[Floats, Floats]:
@@ -419,7 +421,7 @@ def _column_drift(before: Profile, now: Profile, result: Psi, p_holm: float, alp
 
 
 def _holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Adjusted p-values that bound the chance of any false alarm. Holm, Scandinavian J. of Statistics 6 (1979)."""
+    """Adjusted p-values that bound the chance of any false alarm. Holm, Scand. J. of Statistics 6 (1979)."""
     adjusted, largest = {}, 0.0
     for rank, column in enumerate(sorted(p_values, key=lambda name: p_values[name])):
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[column]))
@@ -432,7 +434,7 @@ def _by_column(profiles: Sequence[Profile] | Mapping[str, Profile]) -> dict[str,
     return {one.column: one for one in listed}
 
 
-# --- what comes in ----------------------------------------------------------------------------------------------------
+# --- what comes in ---
 
 
 def is_null(cell: object) -> bool:

@@ -1,8 +1,8 @@
 """How fast is it, and how sure is that?
 
-In: timings in milliseconds. Out: quantiles, each with bounds that need no assumption on the distribution: the number of
-timings below a quantile is binomial, so two order statistics enclose it (David & Nagaraja, Order Statistics, 7.1).
-Does not measure and does not decide.
+In: timings in milliseconds. Out: quantiles, each with bounds that need no assumption on the distribution: the
+number of timings below a quantile is binomial, so two order statistics enclose it (David & Nagaraja, Order
+Statistics, 7.1). Does not measure and does not decide.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from incumbent.errors import DataError
 
 @dataclass(frozen=True)
 class LatencySummary:
-    """Quantiles of `n` timings in milliseconds; `p99_upper_ms` is the one-sided upper bound, inf below 299 timings."""
+    """Quantiles of `n` timings in milliseconds; `p99_upper_ms` is its upper bound, inf below 299 timings."""
 
     n: int
     mean_ms: float
@@ -33,7 +33,7 @@ class LatencySummary:
 
 @dataclass(frozen=True)
 class QuantileBounds:
-    """An order statistic with one-sided 1 − alpha bounds; infinite (upper) or 0 (lower) where n is too small."""
+    """An order statistic with one-sided 1 - alpha bounds; inf (upper) or 0 (lower) where n is too small."""
 
     value: float
     lower: float
@@ -55,7 +55,7 @@ def summarise(timings_ms: npt.ArrayLike, *, alpha: float = 0.05) -> LatencySumma
 
 
 def quantile(timings_ms: npt.ArrayLike, q: float, *, alpha: float = 0.05) -> QuantileBounds:
-    """The ⌈n·q⌉-th ordered timing, with the order statistics that bound the true quantile from below and above."""
+    """The ⌈n·q⌉-th ordered timing, with the order statistics that bound the true quantile."""
     ordered = _ordered(timings_ms)
     n = len(ordered)
     above, below = upper_rank(n, q, alpha=alpha), lower_rank(n, q, alpha=alpha)
@@ -68,7 +68,7 @@ def quantile(timings_ms: npt.ArrayLike, q: float, *, alpha: float = 0.05) -> Qua
 
 
 def upper_rank(n: int, q: float, *, alpha: float = 0.05) -> int | None:
-    """The smallest k for which the k-th of n ordered values is an upper 1 − alpha bound; None where no k is.
+    """The smallest k for which the k-th of n ordered values is an upper 1 - alpha bound; None where no k is.
 
     >>> upper_rank(2000, .99)
     1988
@@ -79,7 +79,7 @@ def upper_rank(n: int, q: float, *, alpha: float = 0.05) -> int | None:
 
 
 def lower_rank(n: int, q: float, *, alpha: float = 0.05) -> int | None:
-    """The largest k for which the k-th of n ordered values is a lower 1 − alpha bound; None where no k is."""
+    """The largest k for which the k-th of n ordered values is a lower 1 - alpha bound; None where no k is."""
     mirrored = upper_rank(n, 1.0 - q, alpha=alpha)
     return None if mirrored is None else n + 1 - mirrored
 

@@ -1,10 +1,10 @@
 """What is a good prediction? Every metric, declared once: direction, perfect value, range and row loss.
 
 In: outputs (probabilities `(n_rows, n_classes)`, or numbers `(n_rows,)`) and truth (class index, or number).
-Out: a loss for each row (always: lower is better) and the value of the metric. Where a metric is a (transformed) mean
-of row losses, the row loss decides the test (`compare.paired`); where it is not, the bootstrap does.
-Stored losses are integers of 1e-9: sums of integers are the same bytes in every store. Numpy only: this file also runs
-on the answering path.
+Out: a loss for each row (always: lower is better) and the value of the metric. Where a metric is a
+(transformed) mean of row losses, the row loss decides the test (`compare.paired`); where it is not, the
+bootstrap does. Stored losses are integers of 1e-9: sums of integers are the same bytes in every store. Numpy
+only: this file also runs on the answering path.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ class Metric:
     """One declared metric for one kind of task.
 
     `low` and `high` bound the row loss where there is one, else the value itself (`inf`: unbounded).
-    `row_loss` gives a loss per row, lower is better whatever the metric's direction; None where the metric is no mean.
-    `value` gives the metric itself from outputs and truth; `of_mean_loss` gives it from a mean row loss.
+    `row_loss` gives a loss per row, lower is better whatever the metric's direction; None where the metric is
+    no mean. `value` gives the metric itself from outputs and truth; `of_mean_loss` gives it from a mean row
+    loss.
     """
 
     name: str
@@ -61,7 +62,7 @@ class Metric:
 
 
 def get(name: str, kind: str) -> Metric:
-    """The metric called `name` for tasks of `kind`; an error names the nearest spelling and what suits the kind.
+    """The metric called `name` for tasks of `kind`; an error names the nearest one and what suits the kind.
 
     `quantile_loss_0.9` is the loss of a predicted 90 % quantile; any level strictly between 0 and 1 works.
 
@@ -82,14 +83,15 @@ These suit the kind: accuracy, average_precision, brier, f1, log_loss, roc_auc, 
 
 
 def names(kind: str) -> tuple[str, ...]:
-    """The names of the metrics that suit `kind`, sorted (`quantile_loss_<level>` comes on top for numbers)."""
+    """The names of the metrics that suit `kind`, sorted (numbers also have `quantile_loss_<level>`)."""
     return tuple(sorted(name for name, of in _TABLE if of == kind))
 
 
 def to_units(loss: npt.ArrayLike, metric: Metric | None = None) -> Integers:
     """Row losses as the integers that are stored: units of 1e-9, rounded half to even.
 
-    Raises DataError for a loss that is not finite, does not fit 64 bits, or lies outside of the metric's range.
+    Raises DataError for a loss that is not finite, does not fit 64 bits, or lies outside of the metric's
+    range.
 
     >>> to_units([0.25, 0.1234567894]).tolist()
     [250000000, 123456789]
@@ -113,18 +115,18 @@ def from_units(units: npt.ArrayLike) -> Floats:
     return np.asarray(units, dtype=np.float64) / UNITS_PER_ONE
 
 
-# --- row losses -------------------------------------------------------------------------------------------------------
+# --- row losses ---
 
 
 def brier_binary(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
-    """(p₁ − y)², range 0 to 1. Brier, Monthly Weather Review 78 (1950), halved as is usual for two classes."""
+    """(p₁ - y)², range 0 to 1. Brier, Monthly Weather Review 78 (1950), halved as usual for two classes."""
     probabilities, index = _classified(outputs, truth, n_classes=2)
     squared: Floats = np.square(probabilities[:, 1] - index)
     return squared
 
 
 def brier_multiclass(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
-    """Σ over classes of (p − onehot)², range 0 to 2. Brier (1950)."""
+    """Σ over classes of (p - onehot)², range 0 to 2. Brier (1950)."""
     probabilities, index = _classified(outputs, truth)
     onehot = np.zeros_like(probabilities)
     onehot[np.arange(len(index)), index] = 1.0
@@ -132,7 +134,7 @@ def brier_multiclass(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
 
 
 def log_loss(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
-    """−ln p(truth), p clipped at 1e-15; range 0 to 34.54. Good, J. Royal Statistical Society B 14 (1952)."""
+    """-ln p(truth), p clipped at 1e-15; range 0 to 34.54. Good, J. Royal Statistical Society B 14 (1952)."""
     probabilities, index = _classified(outputs, truth)
     of_truth = np.maximum(probabilities[np.arange(len(index)), index], SMALLEST_PROBABILITY)
     return np.asarray(np.abs(np.log(of_truth)), dtype=np.float64)
@@ -145,30 +147,30 @@ def zero_one(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
 
 
 def squared_error(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
-    """(prediction − truth)², in squared units of the target."""
+    """(prediction - truth)², in squared units of the target."""
     predicted, actual = _numbers(outputs, truth)
     squared: Floats = np.square(predicted - actual)
     return squared
 
 
 def absolute_error(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
-    """|prediction − truth|, in units of the target."""
+    """|prediction - truth|, in units of the target."""
     predicted, actual = _numbers(outputs, truth)
     return np.abs(predicted - actual)
 
 
 def quantile_loss(outputs: npt.ArrayLike, truth: npt.ArrayLike, *, level: float) -> Floats:
-    """Loss of a predicted quantile: level·(y − q) above it, (1 − level)·(q − y) below. Koenker & Bassett (1978)."""
+    """Pinball loss: level·(y - q) above it, (1 - level)·(q - y) below. Koenker & Bassett 1978."""
     predicted, actual = _numbers(outputs, truth)
     short = actual - predicted
     return np.maximum(level * short, (level - 1.0) * short)
 
 
-# --- metrics that are no mean -----------------------------------------------------------------------------------------
+# --- metrics that are no mean ---
 
 
 def roc_auc(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """The chance that a random positive row scores above a random negative one (ties: half). Hanley & McNeil (1982).
+    """The chance that a random positive row scores above a negative one (ties: half). Hanley & McNeil (1982).
 
     >>> roc_auc([[.9, .1], [.6, .4], [.65, .35], [.2, .8]], [0, 0, 1, 1])
     0.75
@@ -185,7 +187,7 @@ def roc_auc(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 
 def average_precision(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """Σ (recallₖ − recallₖ₋₁)·precisionₖ over the distinct scores, highest first; no interpolation.
+    """Σ (recallₖ - recallₖ₋₁)·precisionₖ over the distinct scores, highest first; no interpolation.
 
     >>> round(average_precision([[.9, .1], [.6, .4], [.65, .35], [.2, .8]], [0, 0, 1, 1]), 4)
     0.8333
@@ -216,7 +218,7 @@ def f1(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     return math.fsum(scores) / len(scores)
 
 
-# --- the table --------------------------------------------------------------------------------------------------------
+# --- the table ---
 
 
 def _identity(mean_loss: float) -> float:
@@ -277,7 +279,7 @@ _ALL = [
     *_mean_metrics(
         "brier", ("multiclass",), brier_multiclass, 2.0, "squared error of the probabilities, all classes"
     ),
-    *_mean_metrics("log_loss", _CLASSES, log_loss, -math.log(SMALLEST_PROBABILITY), "mean of −ln p(truth)"),
+    *_mean_metrics("log_loss", _CLASSES, log_loss, -math.log(SMALLEST_PROBABILITY), "mean of -ln p(truth)"),
     *_mean_metrics("zero_one", _CLASSES, zero_one, 1.0, "share of rows whose most probable class is wrong"),
     *_mean_metrics(
         "accuracy",
@@ -341,7 +343,7 @@ def _unknown(name: str, kind: str) -> str:
     return f'no metric "{name}" for kind "{kind}"{note}{guess} These suit the kind: {", ".join(suits)}'
 
 
-# --- what comes in ----------------------------------------------------------------------------------------------------
+# --- what comes in ---
 
 
 def _classified(

@@ -1,11 +1,12 @@
 """Is one arm better, does it harm, and is the split what it should be: answers that hold at every look.
 
-In: sums per arm (or per block), counts of events, counts of units. Out: confidence sequences, log e-values and the
-sample sizes to plan with. The tests stay valid however often somebody looks and whenever they stop.
+In: sums per arm (or per block), counts of events, counts of units. Out: confidence sequences, log e-values
+and the sample sizes to plan with. The tests stay valid however often somebody looks and whenever they stop.
 Does not decide: `loop.decide` reads these numbers.
 
-Means: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, "Time-uniform central limit theory and asymptotic confidence
-sequences", arXiv 2103.06476. Events: Lindon & Malek, arXiv 2011.03567, with a prior on one side only.
+Means: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, "Time-uniform central limit theory and asymptotic
+confidence sequences", arXiv 2103.06476. Events: Lindon & Malek, arXiv 2011.03567, with a prior on one side
+only.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ Side = Literal["two", "lower", "upper"]
 class UnitSums:
     """All that a sequence needs to know about an arm (or about the blocks of a pair): sums over its units.
 
-    A unit has a size x (its outcomes, or its rows; 1 where each unit counts once) and a total y (its summed loss, or
-    its summed difference). The mean is the ratio Σy/Σx. Sums add up over hours and replicas: `a + b`.
+    A unit has a size x (its outcomes, or its rows; 1 where each unit counts once) and a total y (its summed
+    loss, or its summed difference). The mean is the ratio Σy/Σx. Sums add up over hours and replicas: `a +
+    b`.
     """
 
     n: int
@@ -71,7 +73,7 @@ class UnitSums:
 
     @property
     def variance(self) -> float:
-        """Variance of one unit's (y − mean·x)/x̄, so that variance/n is that of the mean (delta method)."""
+        """Variance of one unit's (y - mean·x)/x̄, so that variance/n is that of the mean (delta method)."""
         if self.n < 2:
             return math.inf
         ratio = self.mean
@@ -81,7 +83,7 @@ class UnitSums:
 
 @dataclass(frozen=True)
 class SequenceBounds:
-    """An estimate with bounds that hold at all looks together with probability 1 − alpha.
+    """An estimate with bounds that hold at all looks together with probability 1 - alpha.
 
     `n` counts units (of both arms), pairs or blocks. The side that was not asked for is infinite.
     """
@@ -100,8 +102,8 @@ def mean_sequence(
 ) -> SequenceBounds:
     """Asymptotic confidence sequence of a mean of `n` units with this (estimated) variance of one unit.
 
-    `n_star` is where the sequence is tightest; fix it for the whole trial (half of the largest n planned). One bound
-    at level alpha for side "lower" or "upper". Valid from about 100 units up; blocks: from 30.
+    `n_star` is where the sequence is tightest; fix it for the whole trial (half of the largest n planned).
+    One bound at level alpha for side "lower" or "upper". Valid from about 100 units up; blocks: from 30.
 
     >>> bounds = mean_sequence(10_000, .02, .25, alpha=.05, n_star=10_000, side="lower")
     >>> round(bounds.lower, 6)
@@ -114,7 +116,7 @@ def mean_sequence(
 def difference_sequence(
     incumbent: UnitSums, challenger: UnitSums, *, alpha: float, n_star: float, side: Side
 ) -> SequenceBounds:
-    """What the challenger gains in a split: incumbent's mean loss − challenger's; positive is better.
+    """What the challenger gains in a split: incumbent's mean loss - challenger's; positive is better.
 
     Welch's standard error of two independent ratios; N counts the units of both arms.
     """
@@ -127,7 +129,7 @@ def difference_sequence(
 
 
 def paired_sequence(sums: UnitSums, *, alpha: float, n_star: float, side: Side) -> SequenceBounds:
-    """What the challenger gains in shadow: units are rows or blocks, y their summed loss difference, x their rows."""
+    """What the challenger gains in shadow: units are rows or blocks, y their loss difference, x their rows."""
     return mean_sequence(sums.n, sums.mean, sums.variance, alpha=alpha, n_star=n_star, side=side)
 
 
@@ -148,7 +150,7 @@ def half_width(n: float, standard_error: float, *, alpha: float, n_star: float, 
 
 
 def tuning(n_star: float, *, alpha: float, side: Side) -> float:
-    """ρ that makes the sequence tightest at `n_star` units: √((−2 ln a + ln(−2 ln a + 1))/n*), a = α or 2α."""
+    """rho, tightest at `n_star` units: √((-2 ln a + ln(-2 ln a + 1))/n*), a = alpha (two) or 2·alpha."""
     a = alpha if side == "two" else 2.0 * alpha
     if side not in ("two", "lower", "upper"):
         raise ValueError(f'side is "two", "lower" or "upper", found "{side}"')
@@ -162,11 +164,12 @@ def tuning(n_star: float, *, alpha: float, side: Side) -> float:
 
 
 def log_e_share(x1: int, x0: int, pi: float, k: float, one_sided: bool = True, margin: float = 1.0) -> float:
-    """ln of the e-value against "an event falls to the challenger with its share of the traffic, or less often".
+    """ln of the e-value against "an event falls to the challenger as often as its share, or less often".
 
-    `x1`, `x0`: events (errors, late answers) of challenger and incumbent; `pi`: challenger's share of the traffic;
-    `k`: the strength of the prior in events (10 errors, 50 latency, 100 conversions). Reject at ≥ −ln alpha.
-    `one_sided` looks for more events in the challenger only. `margin` r tests "at most r times the incumbent's rate".
+    `x1`, `x0`: events (errors, late answers) of challenger and incumbent; `pi`: challenger's share of the
+    traffic; `k`: the strength of the prior in events (10 errors, 50 latency, 100 conversions). Reject at ≥
+    -ln alpha. `one_sided` looks for more events in the challenger only. `margin` r tests "at most r times the
+    incumbent's rate".
 
     >>> round(log_e_share(8, 0, .5, 10), 6)
     2.319413
@@ -186,7 +189,7 @@ def log_e_share(x1: int, x0: int, pi: float, k: float, one_sided: bool = True, m
 
 
 def log_e_share_below(x1: int, x0: int, pi: float, k: float, margin: float = 1.0) -> float:
-    """ln of the e-value against "the challenger's rate is `margin` times the incumbent's, or more": shows no harm.
+    """ln of the e-value against "the challenger's rate is at least `margin` times the other": no harm.
 
     >>> log_e_share_below(40, 60, .5, 50, margin=2.0) > -math.log(.05)
     True
@@ -199,7 +202,8 @@ def log_e_share_below(x1: int, x0: int, pi: float, k: float, margin: float = 1.0
 def log_bayes_factor_split(counts: Sequence[int], shares: Sequence[float], k: float = 1000.0) -> float:
     """ln of the e-value against "units fall to the arms with these shares" (sample ratio mismatch).
 
-    Dirichlet-multinomial mixture, Lindon & Malek, arXiv 2011.03567. Take it on exposures and on labelled outcomes.
+    Dirichlet-multinomial mixture, Lindon & Malek, arXiv 2011.03567. Take it on exposures and on labelled
+    outcomes.
 
     >>> round(log_bayes_factor_split([9463, 7681], [.5, .5]), 4)
     86.2056
@@ -235,8 +239,9 @@ def fixed_horizon_n(
 ) -> int:
     """Units (of both arms) that a one-sided test at one planned look needs to show `effect`.
 
-    `share` is the challenger's share of the units in a split: (z_α + z_power)²σ²/(share·(1 − share)·effect²).
-    None: paired, where σ is the deviation of one difference: (z_α + z_power)²σ²/effect².
+    `share` is the challenger's share of the units in a split: (z_alpha + z_power)²sd²/(share·(1 -
+    share)·effect²). None: paired, where sd is the deviation of one difference: (z_alpha +
+    z_power)²sd²/effect².
 
     >>> fixed_horizon_n(.01, .3), fixed_horizon_n(.01, .1, share=None)
     (22258, 619)

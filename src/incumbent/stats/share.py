@@ -1,7 +1,7 @@
 """How sure are we of a share: errors among requests, disagreements among rows, labels that people confirm?
 
-In: events and trials. Out: an interval. Wilson's for showing, Clopper-Pearson's where the level must hold at any n, and
-an upper bound that holds at every look for guardrails that are watched without end.
+In: events and trials. Out: an interval. Wilson's for showing, Clopper-Pearson's where the level must hold at
+any n, and an upper bound that holds at every look for guardrails that are watched without end.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Share:
 
 
 def wilson(events: int, n: int, *, alpha: float = 0.05) -> Share:
-    """Two-sided 1 − alpha score interval. Wilson, JASA 22 (1927).
+    """Two-sided 1 - alpha score interval. Wilson, JASA 22 (1927).
 
     >>> interval = wilson(900, 1000)
     >>> round(interval.lower, 4), round(interval.upper, 4)
@@ -40,7 +40,7 @@ def wilson(events: int, n: int, *, alpha: float = 0.05) -> Share:
 
 
 def clopper_pearson(events: int, n: int, *, alpha: float = 0.05) -> Share:
-    """Lower and upper bounds, *each one-sided* at level 1 − alpha, at any n. Clopper & Pearson, Biometrika 26 (1934).
+    """Lower and upper bounds, *each one-sided* at level 1 - alpha, at any n. Clopper & Pearson (1934).
 
     >>> round(clopper_pearson(0, 1000).upper, 5)
     0.00299
@@ -52,11 +52,12 @@ def clopper_pearson(events: int, n: int, *, alpha: float = 0.05) -> Share:
 
 
 def upper_rate_sequence(events: int, n: int, *, alpha: float = 0.05) -> float:
-    """An upper bound of a rate that holds at all looks together with probability 1 − alpha.
+    """An upper bound of a rate that holds at all looks together with probability 1 - alpha.
 
-    The largest rate p that is not rejected by the mixture e-value: the mean over rates below p (Beta(½, ½), cut at p)
-    of likelihood(rate)/likelihood(p), rejected at 1/alpha. Each p has its own test martingale, so Ville's inequality
-    covers every look (Howard, Ramdas, McAuliffe, Sekhon, Annals of Statistics 49, 2021, section 3). No rows: 1.
+    The largest rate p that is not rejected by the mixture e-value: the mean over rates below p (Beta(½, ½),
+    cut at p) of likelihood(rate)/likelihood(p), rejected at 1/alpha. Each p has its own test martingale, so
+    Ville's inequality covers every look (Howard, Ramdas, McAuliffe, Sekhon, Annals of Statistics 49, 2021,
+    section 3). No rows: 1.
 
     >>> round(upper_rate_sequence(0, 2000, alpha=.05), 5)
     0.00189

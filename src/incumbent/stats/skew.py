@@ -1,8 +1,8 @@
 """The same value twice, and they differ: which mistake explains it?
 
-In: pairs of one column (as served, and as the training code computes it for the same row), or two profiles of a column.
-Out: the match rate and the simplest explanation: a unit, a constant shift, null against a default, a renamed category.
-Row by row a unit error shows after a handful of rows; distributions need thousands.
+In: pairs of one column (as served, and as the training code computes it for the same row), or two profiles of
+a column. Out: the match rate and the simplest explanation: a unit, a constant shift, null against a default,
+a renamed category. Row by row a unit error shows after a handful of rows; distributions need thousands.
 """
 
 from __future__ import annotations
@@ -72,9 +72,10 @@ UNITS: dict[str, tuple[float, float]] = {
 class PairMatch:
     """How two columns of the same rows agree, and what explains the pairs that do not.
 
-    `match_rate` and `explained` (the share of the *unequal* pairs that the explanation covers) are 0-1. served =
-    `factor`·recomputed + `shift` for "unit", "factor" and "shift"; `mapping` is recomputed → served for "renamed";
-    `default` is the constant that stands where the other side has null. `detail` is a phrase for people.
+    `match_rate` and `explained` (the share of the *unequal* pairs that the explanation covers) are 0-1.
+    served = `factor`·recomputed + `shift` for "unit", "factor" and "shift"; `mapping` is recomputed → served
+    for "renamed"; `default` is the constant that stands where the other side has null. `detail` is a phrase
+    for people.
     """
 
     n: int
@@ -90,7 +91,7 @@ class PairMatch:
 
 @dataclass(frozen=True)
 class UnitSuggestion:
-    """The unit that makes a column look as it did: current = factor·reference + shift; distances in spreads."""
+    """The unit that makes a column look as it did: now = factor·before + shift; distances in spreads."""
 
     name: str
     factor: float
@@ -100,10 +101,10 @@ class UnitSuggestion:
 
 
 def explain_pairs(served: Iterable[Any], recomputed: Iterable[Any]) -> PairMatch:
-    """Compare a column as served with the same rows recomputed; equal to 1e-6 relative, or both missing, is a match.
+    """Compare a column as served with the same rows recomputed; equal to 1e-6, or both missing, is a match.
 
-    An explanation must cover at least 90 % of the unequal pairs, and 5 of them; a known unit is preferred to a free
-    factor. Null and NaN are both missing.
+    An explanation must cover at least 90 % of the unequal pairs, and 5 of them; a known unit is preferred to
+    a free factor. Null and NaN are both missing.
 
     >>> match = explain_pairs([50.0, 68.0, 86.0, 59.0, 41.0], [10.0, 20.0, 30.0, 15.0, 5.0])
     >>> match.explanation, match.detail
@@ -122,11 +123,11 @@ def explain_pairs(served: Iterable[Any], recomputed: Iterable[Any]) -> PairMatch
 
 
 def suggest_unit(reference: Profile, current: Profile) -> UnitSuggestion | None:
-    """The known unit that explains how `current` differs from `reference`, or None where none is clearly best.
+    """The known unit that explains how `current` differs from `reference`, None if none is clearly best.
 
-    Both sides need bins of their own values (`drift.profile`, not `count`). Compared are five quantiles, in spreads of
-    the current column. The best unit must come within half a spread, three times nearer than no change, and twice as
-    near as the next unit.
+    Both sides need bins of their own values (`drift.profile`, not `count`). Compared are five quantiles, in
+    spreads of the current column. The best unit must come within half a spread, three times nearer than no
+    change, and twice as near as the next unit.
 
     >>> from incumbent.stats.drift import profile
     >>> celsius = np.random.default_rng(1).normal(15, 8, 500)
@@ -156,7 +157,7 @@ def _distance(now: Floats, factor: float, shift: float, before: Floats) -> float
     return float(np.abs(now - expected).mean())
 
 
-# --- numbers ----------------------------------------------------------------------------------------------------------
+# --- numbers ---
 
 
 def _numeric_match(left: list[Any], right: list[Any], missing: Bools) -> PairMatch:
@@ -228,7 +229,7 @@ def _commonest(values: Floats, n_unequal: int) -> tuple[float, float]:
 
 
 def _close(served: Floats, expected: Floats, tolerance: float, scale: float) -> Bools:
-    """Equal up to rounding; `scale` keeps values near 0 (0 °C) from asking for more digits than the others."""
+    """Equal up to rounding; `scale` keeps values near 0 (0 °C) from needing more digits than others."""
     with np.errstate(invalid="ignore"):
         near = np.abs(served - expected) <= tolerance * np.maximum(
             np.maximum(abs(served), abs(expected)), scale
@@ -241,7 +242,7 @@ def _formula(factor: float, shift: float) -> str:
     return scaled + (f" {'+' if shift > 0 else '-'} {abs(shift):.6g}" if shift else "")
 
 
-# --- categories -------------------------------------------------------------------------------------------------------
+# --- categories ---
 
 
 def _category_match(left: list[Any], right: list[Any], missing: Bools) -> PairMatch:
@@ -294,7 +295,7 @@ def _unexplained(n: int, rate: float, n_unequal: int) -> PairMatch:
     return PairMatch(n, rate, "unexplained", 0.0, f"{n_unequal} of {n} pairs differ, in no simple way")
 
 
-# --- what comes in ----------------------------------------------------------------------------------------------------
+# --- what comes in ---
 
 
 def _cells(values: Iterable[Any]) -> list[Any]:
