@@ -19,7 +19,9 @@ from incumbent.errors import (
 from incumbent.loop import promote
 from incumbent.records import Column, Event, Evidence, Json, Micros, Roles, Signature, Version
 
-SIGNATURE = Signature((Column("dep_hour", "integer"), Column("carrier", "string", True, ("AA", "B6"))), "binary", (0, 1))
+SIGNATURE = Signature(
+    (Column("dep_hour", "integer"), Column("carrier", "string", True, ("AA", "B6"))), "binary", (0, 1)
+)
 
 
 class ListLedger:
@@ -28,8 +30,17 @@ class ListLedger:
     def __init__(self) -> None:
         self.lines: list[Event] = []
 
-    def append(self, type: str, *, at: Micros, actor: str, reason: str, data: Mapping[str, Json] | None = None,
-               measured: Mapping[str, Json] | None = None, expected: int | None = None) -> Event:
+    def append(
+        self,
+        type: str,
+        *,
+        at: Micros,
+        actor: str,
+        reason: str,
+        data: Mapping[str, Json] | None = None,
+        measured: Mapping[str, Json] | None = None,
+        expected: int | None = None,
+    ) -> Event:
         if expected is not None and expected != len(self.lines):
             raise LedgerConflict(f"expected {expected}, found {len(self.lines)}")
         kept = json.loads(json.dumps([dict(data or {}), dict(measured or {})], allow_nan=False))
@@ -141,23 +152,45 @@ def test_two_that_decide_at_once_cannot_both_win() -> None:
 Refused = Callable[[ListLedger, Roles], Event]
 REFUSALS: dict[str, tuple[Refused, str]] = {
     "the incumbent is promoted again": (
-        lambda led, r: promote.promote(led, r, "v1", at=9, actor="a", reason="x"), "v1 is the incumbent already"),
+        lambda led, r: promote.promote(led, r, "v1", at=9, actor="a", reason="x"),
+        "v1 is the incumbent already",
+    ),
     "a promotion without reason": (
-        lambda led, r: promote.promote(led, r, "v2", at=9, actor="a", reason=" "), "no reason for the promotion of v2"),
+        lambda led, r: promote.promote(led, r, "v2", at=9, actor="a", reason=" "),
+        "no reason for the promotion of v2",
+    ),
     "a rollback with nothing behind": (
-        lambda led, r: promote.roll_back(led, r, proves, at=9, actor="a", reason="x"), "nothing to roll back to"),
+        lambda led, r: promote.roll_back(led, r, proves, at=9, actor="a", reason="x"),
+        "nothing to roll back to",
+    ),
     "a name that is taken": (
-        lambda led, r: promote.register(led, r, version("v1"), at=9, actor="a"), "register this one as v4"),
+        lambda led, r: promote.register(led, r, version("v1"), at=9, actor="a"),
+        "register this one as v4",
+    ),
     "the incumbent against itself": (
-        lambda led, r: promote.start_trial(led, r, "v1", at=9, actor="a", mode="shadow"), "needs another version"),
+        lambda led, r: promote.start_trial(led, r, "v1", at=9, actor="a", mode="shadow"),
+        "needs another version",
+    ),
     "more than all units": (
-        lambda led, r: promote.start_trial(led, r, "v2", at=9, actor="a", mode="split", enrolled=2.0), "found enrolled 2"),
+        lambda led, r: promote.start_trial(led, r, "v2", at=9, actor="a", mode="split", enrolled=2.0),
+        "found enrolled 2",
+    ),
     "a share raised without a trial": (
-        lambda led, r: promote.raise_enrolment(led, r, 0.5, at=9, actor="a"), "no trial that runs"),
+        lambda led, r: promote.raise_enrolment(led, r, 0.5, at=9, actor="a"),
+        "no trial that runs",
+    ),
     "an override without reason": (
-        lambda led, r: promote.override(led, r, "v2", "hold", at=9, actor="a", reason=""), "no reason for an override"),
-    "a watch on the incumbent": (lambda led, r: promote.watch(led, r, "v1", at=9, actor="a"), "nothing to watch"),
-    "no watch to stop": (lambda led, r: promote.stop_watching(led, r, at=9, actor="a"), "no version that is watched"),
+        lambda led, r: promote.override(led, r, "v2", "hold", at=9, actor="a", reason=""),
+        "no reason for an override",
+    ),
+    "a watch on the incumbent": (
+        lambda led, r: promote.watch(led, r, "v1", at=9, actor="a"),
+        "nothing to watch",
+    ),
+    "no watch to stop": (
+        lambda led, r: promote.stop_watching(led, r, at=9, actor="a"),
+        "no version that is watched",
+    ),
 }
 
 
@@ -174,7 +207,9 @@ def test_what_is_not_allowed_is_refused_and_changes_nothing(name: str) -> None:
 def test_a_reference_is_never_incumbent_challenger_or_baseline() -> None:
     """Measured people do not answer new rows."""
     ledger = ledger_of(promoted=1)
-    promote.register(ledger, now(ledger), version("people", runtime="people", answers=False), at=5, actor="ada")
+    promote.register(
+        ledger, now(ledger), version("people", runtime="people", answers=False), at=5, actor="ada"
+    )
     roles = now(ledger)
     moves: list[Callable[[], Event]] = [
         lambda: promote.promote(ledger, roles, "people", at=9, actor="a", reason="x"),
@@ -218,7 +253,8 @@ def test_enrolment_is_raised_in_the_same_phase_and_never_lowered_in_it() -> None
         promote.raise_enrolment(ledger, now(ledger), 0.02, at=70, actor="ada")
     assert str(refusal.value) == (
         "EnrolmentLowered: trial t5 has 50 % of the units enrolled, and 2 % was asked for.\n"
-        "    Lowering starts a new phase, and the old phase's data leaves the decision: say --new-phase, or keep 50 %.")
+        "    Lowering starts a new phase, and the old phase's data leaves the decision: say --new-phase, or keep 50 %."
+    )
 
 
 def test_a_new_phase_has_a_new_salt_and_its_own_beginning() -> None:
@@ -262,7 +298,12 @@ def test_a_version_and_its_evidence_come_back_as_they_were() -> None:
     assert promote.version_from_dict(json.loads(json.dumps(promote.version_to_dict(first)))) == first
     evidence = Evidence("gate", "v1", "ship", "better", 7, "v0", {"gain": 0.01}, {"seconds": 2.0})
     event = promote.record(ListLedger(), evidence, actor="ada")
-    assert (event.type, event.at, event.data["verdict"], event.measured) == ("GateDecided", 7, "ship", {"seconds": 2.0})
+    assert (event.type, event.at, event.data["verdict"], event.measured) == (
+        "GateDecided",
+        7,
+        "ship",
+        {"seconds": 2.0},
+    )
     assert "measured" not in event.data["evidence"]
     assert promote.evidence_from_dict(event.data["evidence"], event.measured) == evidence
 
@@ -314,8 +355,13 @@ def test_every_event_is_a_sentence() -> None:
     assert promote.sentence(unknown) == "SomethingNew (no data)."
 
 
-MOVES = st.lists(st.tuples(st.sampled_from(["promote", "roll_back", "start", "raise", "decide", "watch", "unwatch"]),
-                           st.sampled_from(["v1", "v2", "v3", "v4"])), max_size=40)
+MOVES = st.lists(
+    st.tuples(
+        st.sampled_from(["promote", "roll_back", "start", "raise", "decide", "watch", "unwatch"]),
+        st.sampled_from(["v1", "v2", "v3", "v4"]),
+    ),
+    max_size=40,
+)
 
 
 @settings(max_examples=150, deadline=None)

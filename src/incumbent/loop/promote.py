@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from incumbent.errors import DecisionRefused, NotAnswering, StoreDamaged, UnknownVersion
 from incumbent.loop.sentences import percent
-from incumbent.loop.sentences import sentence as sentence  # noqa: PLC0414 -- offered here too, beside the verbs
+from incumbent.loop.sentences import sentence as sentence
 from incumbent.records import Column, Event, Evidence, Json, Micros, Roles, Signature, Trial, Version
 from incumbent.storage.base import Ledger
 
@@ -27,8 +27,10 @@ def roles(events: Iterable[Event], start: Roles | None = None) -> Roles:
     now = start or Roles()
     for event in events:
         if event.sequence != now.sequence + 1:
-            raise StoreDamaged(f"found event {event.sequence} after {now.sequence}, expected {now.sequence + 1}: "
-                               "fold all types of event, in order")
+            raise StoreDamaged(
+                f"found event {event.sequence} after {now.sequence}, expected {now.sequence + 1}: "
+                "fold all types of event, in order"
+            )
         change = _CHANGES.get(event.type)
         now = replace(change(now, event.data, event.at) if change else now, sequence=event.sequence)
     return now
@@ -117,25 +119,53 @@ def next_version(now: Roles) -> str:
     return f"v{len(now.versions) + 1}"
 
 
-def register(ledger: Ledger, now: Roles, version: Version, *, at: Micros, actor: str, reason: str = "",
-             measured: Data | None = None) -> Event:
+def register(
+    ledger: Ledger,
+    now: Roles,
+    version: Version,
+    *,
+    at: Micros,
+    actor: str,
+    reason: str = "",
+    measured: Data | None = None,
+) -> Event:
     """Make a version known. Refused when the name is taken: a version never changes."""
     if version.name in now.versions:
-        raise DecisionRefused(f"{version.name} is registered already, and a version never changes: "
-                              f"register this one as {next_version(now)}.")
-    return ledger.append("VersionRegistered", at=at, actor=actor, reason=reason, expected=now.sequence,
-                         data={"version": version_to_dict(version)}, measured=measured)
+        raise DecisionRefused(
+            f"{version.name} is registered already, and a version never changes: "
+            f"register this one as {next_version(now)}."
+        )
+    return ledger.append(
+        "VersionRegistered",
+        at=at,
+        actor=actor,
+        reason=reason,
+        expected=now.sequence,
+        data={"version": version_to_dict(version)},
+        measured=measured,
+    )
 
 
-def set_baseline(ledger: Ledger, now: Roles, version: str, *, at: Micros, actor: str, reason: str = "") -> Event:
+def set_baseline(
+    ledger: Ledger, now: Roles, version: str, *, at: Micros, actor: str, reason: str = ""
+) -> Event:
     """Make a version the last resort of every fallback: it must answer new rows, and is always loaded."""
     answering(now, version)
-    return ledger.append("BaselineSet", at=at, actor=actor, reason=reason, expected=now.sequence,
-                         data={"version": version})
+    return ledger.append(
+        "BaselineSet", at=at, actor=actor, reason=reason, expected=now.sequence, data={"version": version}
+    )
 
 
-def promote(ledger: Ledger, now: Roles, version: str, *, at: Micros, actor: str, reason: str,
-            evidence: Evidence | None = None) -> Event:
+def promote(
+    ledger: Ledger,
+    now: Roles,
+    version: str,
+    *,
+    at: Micros,
+    actor: str,
+    reason: str,
+    evidence: Evidence | None = None,
+) -> Event:
     """Make a version the incumbent. A running trial ends: its challenger won, or its incumbent is gone.
 
     Raises UnknownVersion, NotAnswering (a reference), DecisionRefused (it is the incumbent; no reason).
@@ -145,12 +175,27 @@ def promote(ledger: Ledger, now: Roles, version: str, *, at: Micros, actor: str,
     if version == now.incumbent:
         raise DecisionRefused(f"{version} is the incumbent already: there is nothing to promote.")
     data = {"version": version, "replaces": now.incumbent, **_ending(now), **_evidence_data(evidence)}
-    return ledger.append("Promoted", at=at, actor=actor, reason=reason, expected=now.sequence, data=data,
-                         measured=evidence.measured if evidence else None)
+    return ledger.append(
+        "Promoted",
+        at=at,
+        actor=actor,
+        reason=reason,
+        expected=now.sequence,
+        data=data,
+        measured=evidence.measured if evidence else None,
+    )
 
 
-def roll_back(ledger: Ledger, now: Roles, proves: Callable[[Version], None], *, at: Micros, actor: str, reason: str,
-              evidence: Evidence | None = None) -> Event:
+def roll_back(
+    ledger: Ledger,
+    now: Roles,
+    proves: Callable[[Version], None],
+    *,
+    at: Micros,
+    actor: str,
+    reason: str,
+    evidence: Evidence | None = None,
+) -> Event:
     """Take the incumbent back; `roles.previous` answers again.
 
     `proves` loads the old version, replays its golden rows and raises when it cannot (the error passes through and
@@ -158,18 +203,41 @@ def roll_back(ledger: Ledger, now: Roles, proves: Callable[[Version], None], *, 
     """
     _needs_reason(reason, "a rollback")
     if now.incumbent is None or now.previous is None:
-        found = f"{now.incumbent} is the incumbent and no earlier one is" if now.incumbent else "no incumbent is"
-        hint = f"promote {now.baseline}, the baseline, instead." if _may_promote_baseline(now) else "promote a version."
+        found = (
+            f"{now.incumbent} is the incumbent and no earlier one is" if now.incumbent else "no incumbent is"
+        )
+        hint = (
+            f"promote {now.baseline}, the baseline, instead."
+            if _may_promote_baseline(now)
+            else "promote a version."
+        )
         raise DecisionRefused(f"found nothing to roll back to: {found} left; {hint}")
     proves(now.versions[now.previous])
     data = {"version": now.incumbent, "to": now.previous, **_ending(now), **_evidence_data(evidence)}
-    return ledger.append("RolledBack", at=at, actor=actor, reason=reason, expected=now.sequence, data=data,
-                         measured=evidence.measured if evidence else None)
+    return ledger.append(
+        "RolledBack",
+        at=at,
+        actor=actor,
+        reason=reason,
+        expected=now.sequence,
+        data=data,
+        measured=evidence.measured if evidence else None,
+    )
 
 
-def start_trial(ledger: Ledger, now: Roles, challenger: str, *, at: Micros, actor: str,
-                mode: Literal["shadow", "split"], enrolled: float = 1.0, share: float = 0.5, reason: str = "",
-                name: str | None = None) -> Event:
+def start_trial(
+    ledger: Ledger,
+    now: Roles,
+    challenger: str,
+    *,
+    at: Micros,
+    actor: str,
+    mode: Literal["shadow", "split"],
+    enrolled: float = 1.0,
+    share: float = 0.5,
+    reason: str = "",
+    name: str | None = None,
+) -> Event:
     """Compare a challenger with the incumbent on live traffic.
 
     `enrolled` is the share of units that takes part, `share` the part of those that the challenger answers. The name
@@ -177,22 +245,42 @@ def start_trial(ledger: Ledger, now: Roles, challenger: str, *, at: Micros, acto
     """
     answering(now, challenger)
     if now.trial is not None:
-        raise DecisionRefused(f"trial {now.trial.name} of {now.trial.challenger} is running, and one runs at a time: "
-                              "wait for its decision, or stop it first.")
+        raise DecisionRefused(
+            f"trial {now.trial.name} of {now.trial.challenger} is running, and one runs at a time: "
+            "wait for its decision, or stop it first."
+        )
     if now.incumbent is None:
         raise DecisionRefused("found no incumbent to compare with: promote one first (the baseline will do).")
     if challenger == now.incumbent:
         raise DecisionRefused(f"{challenger} is the incumbent: a trial needs another version.")
     if not 0.0 < enrolled <= 1.0 or not 0.0 < share < 1.0:
-        raise DecisionRefused(f"found enrolled {enrolled} and share {share}, expected shares above 0 and up to 1 "
-                              "(the arms' share below 1)")
-    trial = Trial(name=name or f"t{now.sequence + 1}", challenger=challenger, incumbent=now.incumbent, mode=mode,
-                  started_at=at, enrolled=enrolled, share=share, phase_started_at=at)
-    return ledger.append("TrialStarted", at=at, actor=actor, reason=reason, expected=now.sequence,
-                         data={"trial": asdict(trial)})
+        raise DecisionRefused(
+            f"found enrolled {enrolled} and share {share}, expected shares above 0 and up to 1 "
+            "(the arms' share below 1)"
+        )
+    trial = Trial(
+        name=name or f"t{now.sequence + 1}",
+        challenger=challenger,
+        incumbent=now.incumbent,
+        mode=mode,
+        started_at=at,
+        enrolled=enrolled,
+        share=share,
+        phase_started_at=at,
+    )
+    return ledger.append(
+        "TrialStarted",
+        at=at,
+        actor=actor,
+        reason=reason,
+        expected=now.sequence,
+        data={"trial": asdict(trial)},
+    )
 
 
-def raise_enrolment(ledger: Ledger, now: Roles, enrolled: float, *, at: Micros, actor: str, reason: str = "") -> Event:
+def raise_enrolment(
+    ledger: Ledger, now: Roles, enrolled: float, *, at: Micros, actor: str, reason: str = ""
+) -> Event:
     """Let more units take part. Nobody changes arm, so the data before stays in the decision.
 
     Raises DecisionRefused when the share is not higher than now: that would be a new phase (`start_phase`).
@@ -202,12 +290,21 @@ def raise_enrolment(ledger: Ledger, now: Roles, enrolled: float, *, at: Micros, 
         raise DecisionRefused(
             f"EnrolmentLowered: trial {trial.name} has {percent(trial.enrolled)} of the units enrolled, and {percent(enrolled)} "
             "was asked for.\n    Lowering starts a new phase, and the old phase's data leaves the decision: "
-            f"say --new-phase, or keep {percent(trial.enrolled)}.")
+            f"say --new-phase, or keep {percent(trial.enrolled)}."
+        )
     if enrolled == trial.enrolled or enrolled > 1.0:
-        raise DecisionRefused(f"trial {trial.name} has {percent(trial.enrolled)} of the units enrolled, and {percent(enrolled)} "
-                              "was asked for; expected a larger share, up to 100 %.")
-    return ledger.append("EnrolmentRaised", at=at, actor=actor, reason=reason, expected=now.sequence,
-                         data={"trial": trial.name, "enrolled": enrolled})
+        raise DecisionRefused(
+            f"trial {trial.name} has {percent(trial.enrolled)} of the units enrolled, and {percent(enrolled)} "
+            "was asked for; expected a larger share, up to 100 %."
+        )
+    return ledger.append(
+        "EnrolmentRaised",
+        at=at,
+        actor=actor,
+        reason=reason,
+        expected=now.sequence,
+        data={"trial": trial.name, "enrolled": enrolled},
+    )
 
 
 def start_phase(ledger: Ledger, now: Roles, *, enrolled: float, at: Micros, actor: str, reason: str) -> Event:
@@ -216,18 +313,44 @@ def start_phase(ledger: Ledger, now: Roles, *, enrolled: float, at: Micros, acto
     _needs_reason(reason, "a new phase")
     if not 0.0 < enrolled <= 1.0:
         raise DecisionRefused(f"found an enrolled share of {enrolled}, expected one above 0 and up to 1")
-    return ledger.append("PhaseStarted", at=at, actor=actor, reason=reason, expected=now.sequence,
-                         data={"trial": trial.name, "phase": trial.phase + 1, "enrolled": enrolled})
+    return ledger.append(
+        "PhaseStarted",
+        at=at,
+        actor=actor,
+        reason=reason,
+        expected=now.sequence,
+        data={"trial": trial.name, "phase": trial.phase + 1, "enrolled": enrolled},
+    )
 
 
-def decide_trial(ledger: Ledger, now: Roles, verdict: str, *, at: Micros, actor: str, reason: str,
-                 evidence: Evidence | None = None) -> Event:
+def decide_trial(
+    ledger: Ledger,
+    now: Roles,
+    verdict: str,
+    *,
+    at: Micros,
+    actor: str,
+    reason: str,
+    evidence: Evidence | None = None,
+) -> Event:
     """End the running trial; the incumbent stays. (A challenger that won is promoted, which ends its trial too.)"""
     trial = _running(now)
     _needs_reason(reason, f"the end of trial {trial.name}")
-    data = {"trial": trial.name, "challenger": trial.challenger, "verdict": verdict, **_evidence_data(evidence)}
-    return ledger.append("TrialDecided", at=at, actor=actor, reason=reason, expected=now.sequence, data=data,
-                         measured=evidence.measured if evidence else None)
+    data = {
+        "trial": trial.name,
+        "challenger": trial.challenger,
+        "verdict": verdict,
+        **_evidence_data(evidence),
+    }
+    return ledger.append(
+        "TrialDecided",
+        at=at,
+        actor=actor,
+        reason=reason,
+        expected=now.sequence,
+        data=data,
+        measured=evidence.measured if evidence else None,
+    )
 
 
 def watch(ledger: Ledger, now: Roles, version: str, *, at: Micros, actor: str, reason: str = "") -> Event:
@@ -235,42 +358,70 @@ def watch(ledger: Ledger, now: Roles, version: str, *, at: Micros, actor: str, r
     answering(now, version)
     if version == now.incumbent:
         raise DecisionRefused(f"{version} is the incumbent: it answers, so there is nothing to watch.")
-    return ledger.append("WatchStarted", at=at, actor=actor, reason=reason, expected=now.sequence,
-                         data={"version": version})
+    return ledger.append(
+        "WatchStarted", at=at, actor=actor, reason=reason, expected=now.sequence, data={"version": version}
+    )
 
 
 def stop_watching(ledger: Ledger, now: Roles, *, at: Micros, actor: str, reason: str = "") -> Event:
     """Let the watch shadow go."""
     if now.watch is None:
         raise DecisionRefused("found no version that is watched: there is nothing to stop.")
-    return ledger.append("WatchStopped", at=at, actor=actor, reason=reason, expected=now.sequence,
-                         data={"version": now.watch})
+    return ledger.append(
+        "WatchStopped", at=at, actor=actor, reason=reason, expected=now.sequence, data={"version": now.watch}
+    )
 
 
-def override(ledger: Ledger, now: Roles, version: str, verdict: str, *, at: Micros, actor: str, reason: str) -> Event:
+def override(
+    ledger: Ledger, now: Roles, version: str, verdict: str, *, at: Micros, actor: str, reason: str
+) -> Event:
     """Say, in front of everybody, that a verdict about a version is not followed. Needs a reason."""
     _needs_reason(reason, f"an override of the verdict {verdict!r} on {version}")
     answering(now, version)
-    return ledger.append("Overridden", at=at, actor=actor, reason=reason, expected=now.sequence,
-                         data={"version": version, "verdict": verdict})
+    return ledger.append(
+        "Overridden",
+        at=at,
+        actor=actor,
+        reason=reason,
+        expected=now.sequence,
+        data={"version": version, "verdict": verdict},
+    )
 
 
 def record(ledger: Ledger, evidence: Evidence, *, actor: str, reason: str = "") -> Event:
     """Keep evidence: GateDecided for step 2, EvidenceRecorded for the others. Its timings go to `measured`."""
     shared = {"version": evidence.subject, **_evidence_data(evidence)}
     if evidence.step == "gate":
-        return ledger.append("GateDecided", at=evidence.at, actor=actor, reason=reason or evidence.sentence,
-                             data={"verdict": evidence.verdict, **shared}, measured=evidence.measured)
-    return ledger.append("EvidenceRecorded", at=evidence.at, actor=actor, reason=reason or evidence.sentence,
-                         data={"step": evidence.step, **shared}, measured=evidence.measured)
+        return ledger.append(
+            "GateDecided",
+            at=evidence.at,
+            actor=actor,
+            reason=reason or evidence.sentence,
+            data={"verdict": evidence.verdict, **shared},
+            measured=evidence.measured,
+        )
+    return ledger.append(
+        "EvidenceRecorded",
+        at=evidence.at,
+        actor=actor,
+        reason=reason or evidence.sentence,
+        data={"step": evidence.step, **shared},
+        measured=evidence.measured,
+    )
 
 
-def alarm(ledger: Ledger, name: str, *, at: Micros, actor: str, reason: str,
-          evidence: Evidence | None = None) -> Event:
+def alarm(
+    ledger: Ledger, name: str, *, at: Micros, actor: str, reason: str, evidence: Evidence | None = None
+) -> Event:
     """Raise an alarm (`name`: harm, drift, broken_feed, …); what follows from it is decided elsewhere."""
-    return ledger.append("AlarmRaised", at=at, actor=actor, reason=reason,
-                         data={"alarm": name, **_evidence_data(evidence)},
-                         measured=evidence.measured if evidence else None)
+    return ledger.append(
+        "AlarmRaised",
+        at=at,
+        actor=actor,
+        reason=reason,
+        data={"alarm": name, **_evidence_data(evidence)},
+        measured=evidence.measured if evidence else None,
+    )
 
 
 def request_retrain(ledger: Ledger, cause: str, *, at: Micros, actor: str, reason: str = "") -> Event:
@@ -278,20 +429,28 @@ def request_retrain(ledger: Ledger, cause: str, *, at: Micros, actor: str, reaso
     return ledger.append("RetrainRequested", at=at, actor=actor, reason=reason, data={"cause": cause})
 
 
-def refuse_retrain(ledger: Ledger, cause: str, *, at: Micros, actor: str, reason: str,
-                   evidence: Evidence | None = None) -> Event:
+def refuse_retrain(
+    ledger: Ledger, cause: str, *, at: Micros, actor: str, reason: str, evidence: Evidence | None = None
+) -> Event:
     """Write down that a retrain was not done, or its result not taken, and why."""
     _needs_reason(reason, "a refused retrain")
-    return ledger.append("RetrainRefused", at=at, actor=actor, reason=reason,
-                         data={"cause": cause, **_evidence_data(evidence)},
-                         measured=evidence.measured if evidence else None)
+    return ledger.append(
+        "RetrainRefused",
+        at=at,
+        actor=actor,
+        reason=reason,
+        data={"cause": cause, **_evidence_data(evidence)},
+        measured=evidence.measured if evidence else None,
+    )
 
 
 def known(now: Roles, name: str) -> Version:
     """The registered version of that name, or UnknownVersion."""
     version = now.versions.get(name)
     if version is None:
-        raise UnknownVersion(f"found no version {name!r}; registered are {', '.join(now.versions) or 'none so far'}.")
+        raise UnknownVersion(
+            f"found no version {name!r}; registered are {', '.join(now.versions) or 'none so far'}."
+        )
     return version
 
 
@@ -299,7 +458,9 @@ def answering(now: Roles, name: str) -> Version:
     """The version of that name, if it answers new rows; else UnknownVersion or NotAnswering."""
     version = known(now, name)
     if not version.answers:
-        raise NotAnswering(f"{name} ({version.runtime}) is a reference to compare with: it cannot answer new rows.")
+        raise NotAnswering(
+            f"{name} ({version.runtime}) is a reference to compare with: it cannot answer new rows."
+        )
     return version
 
 
@@ -308,9 +469,15 @@ def answering(now: Roles, name: str) -> Version:
 
 def version_to_dict(version: Version) -> dict[str, Json]:
     """A Version as JSON values (`version_from_dict` is the inverse)."""
-    columns = [{**asdict(c), "categories": None if c.categories is None else list(c.categories)}
-               for c in version.signature.columns]
-    signature = {"columns": columns, "kind": version.signature.kind, "classes": list(version.signature.classes)}
+    columns = [
+        {**asdict(c), "categories": None if c.categories is None else list(c.categories)}
+        for c in version.signature.columns
+    ]
+    signature = {
+        "columns": columns,
+        "kind": version.signature.kind,
+        "classes": list(version.signature.classes),
+    }
     return {**asdict(replace(version, signature=Signature((), "binary"))), "signature": signature}
 
 
@@ -324,9 +491,15 @@ def version_from_dict(data: Data) -> Version:
 
 def evidence_to_dict(evidence: Evidence) -> dict[str, Json]:
     """Evidence as JSON values without `measured`: timings lie beside it, in the event's own `measured`."""
-    return {"step": evidence.step, "subject": evidence.subject, "verdict": evidence.verdict,
-            "sentence": evidence.sentence, "at": evidence.at, "reference": evidence.reference,
-            "numbers": dict(evidence.numbers)}
+    return {
+        "step": evidence.step,
+        "subject": evidence.subject,
+        "verdict": evidence.verdict,
+        "sentence": evidence.sentence,
+        "at": evidence.at,
+        "reference": evidence.reference,
+        "numbers": dict(evidence.numbers),
+    }
 
 
 def evidence_from_dict(data: Data, measured: Data | None = None) -> Evidence:

@@ -53,20 +53,30 @@ def _ends_trial(data: Data) -> str:
     if "trial" not in data:
         return ""
     won = data["challenger"] == data["version"]
-    return f", having won trial {data['trial']}" if won else f", which ends trial {data['trial']} of {data['challenger']}"
+    return (
+        f", having won trial {data['trial']}"
+        if won
+        else f", which ends trial {data['trial']} of {data['challenger']}"
+    )
 
 
 def _trial_started(data: Data) -> str:
     trial = data["trial"]
     if trial["mode"] == "shadow":
         return f"Trial {trial['name']} began: {trial['challenger']} scores the rows of {trial['incumbent']} in shadow"
-    return (f"Trial {trial['name']} began: {percent(trial['enrolled'])} of the units take part, "
-            f"{percent(trial['share'])} of them are answered by {trial['challenger']}, the others by {trial['incumbent']}")
+    return (
+        f"Trial {trial['name']} began: {percent(trial['enrolled'])} of the units take part, "
+        f"{percent(trial['share'])} of them are answered by {trial['challenger']}, the others by {trial['incumbent']}"
+    )
 
 
 def _trial_decided(data: Data) -> str:
-    ends = {"stop": "ended undecided and the incumbent stays", "roll_back": "ended: the challenger does harm",
-            "invalid": "is invalid and the incumbent stays", "promote": "ended for the challenger"}
+    ends = {
+        "stop": "ended undecided and the incumbent stays",
+        "roll_back": "ended: the challenger does harm",
+        "invalid": "is invalid and the incumbent stays",
+        "promote": "ended for the challenger",
+    }
     how = ends.get(data["verdict"], f"ended with {data['verdict']}")
     return f"Trial {data['trial']} of {data['challenger']} {how}"
 
@@ -79,11 +89,17 @@ _SENTENCES: dict[str, Callable[[Data], str]] = {
     "Promoted": _promoted,
     "RolledBack": _rolled_back,
     "TrialStarted": _trial_started,
-    "EnrolmentRaised": lambda data: f"Trial {data['trial']} now enrols {percent(data['enrolled'])} of the units",
-    "PhaseStarted": lambda data: (f"Trial {data['trial']} began phase {data['phase']} with "
-                                  f"{percent(data['enrolled'])} of the units, dealt anew"),
+    "EnrolmentRaised": lambda data: (
+        f"Trial {data['trial']} now enrols {percent(data['enrolled'])} of the units"
+    ),
+    "PhaseStarted": lambda data: (
+        f"Trial {data['trial']} began phase {data['phase']} with "
+        f"{percent(data['enrolled'])} of the units, dealt anew"
+    ),
     "TrialDecided": _trial_decided,
-    "GateDecided": lambda data: f"The gate says that {data['version']} {_VERDICTS.get(data['verdict'], data['verdict'])}",
+    "GateDecided": lambda data: (
+        f"The gate says that {data['version']} {_VERDICTS.get(data['verdict'], data['verdict'])}"
+    ),
     "EvidenceRecorded": lambda data: f"Evidence of step {data['step']} about {data['version']}",
     "Overridden": lambda data: f"The verdict {data['verdict']} about {data['version']} was overridden",
     "AlarmRaised": lambda data: f"Alarm ({data['alarm']})",

@@ -1,8 +1,8 @@
 """Step 3. Is the challenger better on live traffic? Bounds that hold at every look, from sums of the log.
 
-In: sums by unit (split) or by block of time (shadow, watch), the trial, the settings, the evidence of the last look.
-Out: one Evidence with verdict, bounds, counts, guardrails, and the series for the picture. A gain is the
-incumbent's mean row loss minus the challenger's: positive is better. Reads no log; promotes nothing.
+In: sums by unit (split) or by block of time (shadow, watch), the trial, the settings, the last look's
+evidence. Out: one Evidence with verdict, bounds, counts, guardrails, and the series for the picture. A gain
+is the incumbent's mean row loss minus the challenger's: positive is better. Reads no log; promotes nothing.
 
 Split: ratio of sums by unit, delta method, intention to treat. Shadow: blocks of one difference, because
 neighbouring rows share their weather (AR(1) with .6: row by row 36 % false alarms). See `stats.sequential`.
@@ -12,27 +12,20 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from incumbent.config import Live
 from incumbent.records import DAY, SECOND, Evidence, Json, Micros, Trial
-from incumbent.stats import sequential
 from incumbent.stats.metrics import UNITS_PER_ONE, Metric
 from incumbent.stats.sequential import UnitSums
-from incumbent.stats.share import upper_rate_sequence
+from incumbent.steps.live import bounds, guardrails
+from incumbent.steps.live.bounds import MIN_BLOCK_ROWS, MIN_BLOCKS, merge
+from incumbent.steps.live.guardrails import ARMS, share_of
 from incumbent.steps.live.verdict import Reading, verdict
 from incumbent.storage.base import BlockSum, UnitSum
 
 HOUR: Micros = 3600 * SECOND
 BLOCK: Micros = 6 * HOUR
-ARMS = ("challenger", "incumbent")
 FIRST_LOOK_ROWS = 100
 FIRST_LOOK_UNITS = 50
-MIN_BLOCKS = 30
-MIN_BLOCK_ROWS = 20
-ERROR_PRIOR = 10.0
-HARM_MARGIN = 2.0
-"""Failures are shown harmless when the challenger's rate is shown below this many times the incumbent's."""
 
 
 def judge_split(
@@ -48,9 +41,9 @@ def judge_split(
     """One look at a split trial.
 
     `units` are the sums of the trial's present phase. `before` is the evidence of the last look at the same
-    phase: it carries the number of looks, the smallest split p-value and the tuning, so pass it. `planned` is how
-    many units both arms may have seen by the end; without it the traffic until the first valid look is
-    extrapolated.
+    phase: it carries the number of looks, the smallest split p-value and the tuning, so pass it. `planned`
+    is how many units both arms may have seen by the end; without it the traffic until the first valid look
+    is extrapolated.
     """
     past = _past(before, trial)
     arms = {arm: [unit for unit in units if unit.arm == arm] for arm in ARMS}
@@ -67,9 +60,9 @@ def judge_split(
         )
         for arm in ARMS
     }
-    bounds = _split_bounds(sums["incumbent"], sums["challenger"], live, n_star if ready else None)
-    split = _split_check(trial, arms, with_label, past)
-    failures = _unit_failures(trial, arms, live)
+    found = bounds.of_split(sums["incumbent"], sums["challenger"], live, n_star if ready else None)
+    split = guardrails.split_check(trial, arms, with_label, past)
+    failures = guardrails.unit_failures(trial, arms, live)
     missing = tuple(
         f"{live.min_labels - labelled[arm]:,} labelled rows more of the {arm}"
         for arm in ARMS
@@ -78,7 +71,7 @@ def judge_split(
     if not ready and not missing:
         missing = (f"{FIRST_LOOK_ROWS} labelled rows from {FIRST_LOOK_UNITS} units in each arm",)
     reading = Reading(
-        **bounds,
+        **found,
         days=_days(trial, now),
         split_p=split["p"],
         both_arms=split["both_arms"],
@@ -93,7 +86,7 @@ def judge_split(
         "n_kind": "units",
         "rows": rows,
         "labelled": labelled,
-        "coverage": {arm: _share(labelled[arm], rows[arm]) for arm in ARMS},
+        "coverage": {arm: share_of(labelled[arm], rows[arm]) for arm in ARMS},
         **_values(losses, metric),
         "split": split,
         "failures": failures,
@@ -115,20 +108,21 @@ def judge_shadow(
 ) -> Evidence:
     """One look at a shadow trial.
 
-    `blocks` pair the trial's incumbent (reference) with its challenger (candidate), cut `block` microseconds long,
-    of rows whose label window has closed. `failures` are (failed, all) shadow calls of the challenger. Blocks
-    shorter than a day have their variance widened by what they share with the other blocks of that day.
+    `blocks` pair the trial's incumbent (reference) with its challenger (candidate), cut `block` microseconds
+    long, of rows whose label window has closed. `failures` are (failed, all) shadow calls of the challenger.
+    Blocks shorter than a day have their variance widened by what they share with the other blocks of that
+    day.
     """
     past = _past(before, trial)
     merged = merge(blocks)
-    bounds, n_star = _paired_bounds(merged, live, block, past, live.max_days)
+    found, n_star = bounds.of_pairs(merged, live, block, past, live.max_days)
     rows = sum(one.rows for one in merged)
-    guard = _shadow_failures(failures, live)
+    guard = guardrails.shadow_failures(failures, live)
     missing = [f"{live.min_labels - rows:,} labelled pairs more"] if rows < live.min_labels else []
     if len(merged) < MIN_BLOCKS:
         missing.append(f"{MIN_BLOCKS - len(merged)} blocks of at least {MIN_BLOCK_ROWS} labelled rows more")
     reading = Reading(
-        **bounds,
+        **found,
         days=_days(trial, now),
         failures_harm=guard["harm"],
         failures_cleared=guard["cleared"],
@@ -163,14 +157,14 @@ def judge_watch(
 ) -> Evidence:
     """Is the replaced version better than its successor?
 
-    Verdict roll_back: it is, and comes back; stop: `watch_days` are over; continue. `blocks` pair the incumbent
-    (reference) with the watched version (candidate); `since` is when the watch began. The bound is at
-    `live.alpha_roll_back`, as for every rollback.
+    Verdict roll_back: it is, and comes back; stop: `watch_days` are over; continue. `blocks` pair the
+    incumbent (reference) with the watched version (candidate); `since` is when the watch began. The bound is
+    at `live.alpha_roll_back`, as for every rollback.
     """
     question = Trial(f"watch-{watched}-{since}", watched, incumbent, "shadow", since, phase_started_at=since)
     past, merged = _past(before, question), merge(blocks)
-    bounds, n_star = _paired_bounds(merged, live, block, past, watch_days, alpha=live.alpha_roll_back)
-    gain, days = bounds["lower"], _days(question, now)
+    found, n_star = bounds.of_pairs(merged, live, block, past, watch_days, alpha=live.alpha_roll_back)
+    gain, days = found["lower"], _days(question, now)
     if gain > 0.0:
         word, why = (
             "roll_back",
@@ -196,23 +190,23 @@ def judge_watch(
         **_values(_pair_means(merged), metric),
         "n_star": n_star,
         "looks": past.get("looks", 0) + 1,
-        **_shown(bounds, past, now),
+        **_shown(found, past, now),
     }
     return Evidence("live", watched, word, f"{why}.", now, incumbent, numbers)
 
 
 def judge_record(recipe: str, refreshes: Sequence[Sequence[BlockSum]], live: Live, now: Micros) -> Evidence:
-    """Are refreshes of this recipe harmful? The record: paired losses of each past refresh against what it replaced.
+    """Are refreshes of this recipe harmful? The record: each past refresh against the version it replaced.
 
-    One list of blocks a refresh, reference = the replaced version, candidate = the refresh. Verdict roll_back:
-    refreshes are shown harmful (upper bound below 0 at `live.alpha_roll_back`); continue: they are not, or too
-    little is known.
+    One list of blocks a refresh, reference = the replaced version, candidate = the refresh. Verdict
+    roll_back: refreshes are shown harmful (upper bound below 0 at `live.alpha_roll_back`); continue: they
+    are not, or too little is known.
     """
     blocks = [one for refresh in refreshes for one in merge(refresh)]
-    bounds, _ = _paired_bounds(blocks, live, BLOCK, {}, live.max_days, alpha=live.alpha_roll_back)
-    harmful = bounds["upper"] < 0.0
+    found, _ = bounds.of_pairs(blocks, live, BLOCK, {}, live.max_days, alpha=live.alpha_roll_back)
+    harmful = found["upper"] < 0.0
     sentence = (
-        f"Refreshes of {recipe or 'this recipe'} are shown harmful, by at least {-bounds['upper']:.3g}."
+        f"Refreshes of {recipe or 'this recipe'} are shown harmful, by at least {-found['upper']:.3g}."
         if harmful
         else f"{len(refreshes)} refreshes of {recipe or 'this recipe'} are not shown harmful."
     )
@@ -220,27 +214,9 @@ def judge_record(recipe: str, refreshes: Sequence[Sequence[BlockSum]], live: Liv
         "refreshes": len(refreshes),
         "n": len(blocks),
         "rows": sum(one.rows for one in blocks),
-        **{name: _finite(bounds[name]) for name in ("estimate", "lower", "upper")},
+        **{name: _finite(found[name]) for name in ("estimate", "lower", "upper")},
     }
     return Evidence("live", recipe, "roll_back" if harmful else "continue", sentence, now, None, numbers)
-
-
-def merge(blocks: Sequence[BlockSum], least: int = MIN_BLOCK_ROWS) -> list[BlockSum]:
-    """Blocks in order of time, thin neighbours joined until each has `least` rows; the remainder joins the last.
-
-    >>> [one.rows for one in merge([BlockSum(at, rows, 0, 0) for at, rows in enumerate([15, 6, 30, 1])])]
-    [21, 31]
-    """
-    merged: list[BlockSum] = []
-    for one in sorted(blocks, key=lambda block: block.block):
-        if merged and (merged[-1].rows < least):
-            merged[-1] = _joined(merged[-1], one)
-        else:
-            merged.append(one)
-    if len(merged) > 1 and merged[-1].rows < least:
-        last = merged.pop()
-        merged[-1] = _joined(merged[-1], last)
-    return merged
 
 
 def table(evidence: Evidence) -> list[tuple[str, str, str]]:
@@ -253,7 +229,7 @@ def table(evidence: Evidence) -> list[tuple[str, str, str]]:
 
     def add(name: str, of: Any, shape: str) -> None:
         if of is not None:
-            cells = ["–" if of[arm] is None else format(of[arm], shape) for arm in ARMS]
+            cells = ["-" if of[arm] is None else format(of[arm], shape) for arm in ARMS]
             rows.append((name, cells[0], cells[1]))
 
     add(str(numbers["n_kind"]), numbers["n"], ",")
@@ -264,140 +240,9 @@ def table(evidence: Evidence) -> list[tuple[str, str, str]]:
     failures = numbers["failures"]
     add("failed answers", {arm: failures.get(arm) for arm in ARMS}, ",")
     gain, lower = numbers["estimate"], numbers["lower"]
-    rows.append(("gain", "–" if gain is None else f"{gain:+.5f}", ""))
-    rows.append(("gain, at least", "–" if lower is None else f"{lower:+.5f}", ""))
+    rows.append(("gain", "-" if gain is None else f"{gain:+.5f}", ""))
+    rows.append(("gain, at least", "-" if lower is None else f"{lower:+.5f}", ""))
     return rows
-
-
-# --- bounds ---------------------------------------------------------------------------------------
-
-
-def _split_bounds(
-    incumbent: UnitSums, challenger: UnitSums, live: Live, n_star: float | None
-) -> dict[str, float]:
-    if n_star is None:
-        known = incumbent.sum_x > 0 and challenger.sum_x > 0
-        return _unbounded(incumbent.mean - challenger.mean if known else math.nan)
-
-    def at(alpha: float, side: sequential.Side) -> sequential.SequenceBounds:
-        return sequential.difference_sequence(incumbent, challenger, alpha=alpha, n_star=n_star, side=side)
-
-    lower = at(live.alpha, "lower")
-    return {
-        "estimate": lower.estimate,
-        "lower": lower.lower,
-        "upper": at(live.alpha, "upper").upper,
-        "harm_upper": at(live.alpha_roll_back / 2, "upper").upper,
-    }
-
-
-def _paired_bounds(
-    blocks: Sequence[BlockSum],
-    live: Live,
-    block: Micros,
-    past: Mapping[str, Any],
-    max_days: int,
-    alpha: float | None = None,
-) -> tuple[dict[str, float], float]:
-    """Bounds on the mean gain a row, and the n at which they are tightest (fixed for the whole trial)."""
-    n_star: float = past.get("n_star") or max(max_days * DAY / block, MIN_BLOCKS) / 2
-    level = live.alpha if alpha is None else alpha
-    gains = np.array([(one.loss_reference - one.loss_candidate) / UNITS_PER_ONE for one in blocks])
-    sizes = np.array([one.rows for one in blocks], dtype=np.float64)
-    if not blocks:
-        return _unbounded(math.nan), n_star
-    sums = UnitSums.of(gains, sizes)
-    if sums.n < MIN_BLOCKS:
-        return _unbounded(sums.mean), n_star
-    variance = sums.variance * _widening(gains - sums.mean * sizes, max(round(DAY / block) - 1, 0))
-
-    def at(alpha: float, side: sequential.Side) -> sequential.SequenceBounds:
-        return sequential.mean_sequence(sums.n, sums.mean, variance, alpha=alpha, n_star=n_star, side=side)
-
-    return {
-        "estimate": sums.mean,
-        "lower": at(level, "lower").lower,
-        "upper": at(level, "upper").upper,
-        "harm_upper": at(live.alpha_roll_back / 2, "upper").upper,
-    }, n_star
-
-
-def _widening(residuals: np.ndarray[Any, np.dtype[np.float64]], lags: int) -> float:
-    """Long-run over plain variance, at least 1 (Bartlett weights; Newey & West, Econometrica 55, 1987)."""
-    plain = float(residuals @ residuals)
-    if plain == 0.0:
-        return 1.0
-    shared = sum(
-        (1 - lag / (lags + 1)) * float(residuals[lag:] @ residuals[:-lag]) for lag in range(1, lags + 1)
-    )
-    return max(1.0, 1.0 + 2.0 * shared / plain)
-
-
-def _unbounded(estimate: float) -> dict[str, float]:
-    return {"estimate": estimate, "lower": -math.inf, "upper": math.inf, "harm_upper": math.inf}
-
-
-def _extrapolated(trial: Trial, units: int, live: Live, now: Micros) -> int:
-    """Units at the end, were they to go on coming as until now and all to be enrolled."""
-    elapsed = max(_days(trial, now, whole=False), 1 / 24)
-    return math.ceil(units * max(live.max_days / elapsed, 1.0) / trial.enrolled)
-
-
-# --- guardrails -----------------------------------------------------------------------------------
-
-Arms = Mapping[str, Sequence[UnitSum]]
-
-
-def _split_check(trial: Trial, arms: Arms, with_label: Arms, past: Mapping[str, Any]) -> dict[str, Json]:
-    """Do the arms have their shares of the units, and of those with a label? The smallest p of all looks."""
-    shares = [trial.share, 1.0 - trial.share]
-    seen, labelled = [[len(of[arm]) for arm in ARMS] for of in (arms, with_label)]
-    before = past.get("split", {}).get("p", 1.0)
-    log_e = [sequential.log_bayes_factor_split(counts, shares) for counts in (seen, labelled)]
-    names = [{unit.unit for unit in arms[arm]} for arm in ARMS]
-    return {
-        "units": seen,
-        "labelled_units": labelled,
-        "share": trial.share,
-        "p": min(before, sequential.always_valid_p(log_e)),
-        "log_e": log_e,
-        "both_arms": _share(len(names[0] & names[1]), len(names[0] | names[1])) or 0.0,
-    }
-
-
-def _unit_failures(trial: Trial, arms: Arms, live: Live) -> dict[str, Json]:
-    """Failed answers by arm. What is tested are units with a failure: the arm of a unit is drawn once, so the
-    failures of one unit are no independent events."""
-    failed = {arm: sum(unit.failed for unit in arms[arm]) for arm in ARMS}
-    hit = [sum(unit.failed > 0 for unit in arms[arm]) for arm in ARMS]
-    answers = sum(max(unit.rows, unit.failed) for unit in arms["challenger"])
-    log_e = sequential.log_e_share(hit[0], hit[1], trial.share, ERROR_PRIOR)
-    below = sequential.log_e_share_below(hit[0], hit[1], trial.share, ERROR_PRIOR, margin=HARM_MARGIN)
-    upper = upper_rate_sequence(failed["challenger"], answers, alpha=live.alpha)
-    return {
-        **failed,
-        "units_hit": hit,
-        "log_e": log_e,
-        "upper_rate": upper,
-        "harm": log_e >= -math.log(live.alpha_roll_back / 2),
-        "cleared": below >= -math.log(live.alpha) or upper <= live.tolerated_rate,
-    }
-
-
-def _shadow_failures(failures: tuple[int, int], live: Live) -> dict[str, Json]:
-    """A shadow's failures have no control: they harm when the rate is shown above `tolerated_rate`, and are
-    cleared when it is shown to be no more than that."""
-    failed, calls = failures
-    lower = 1.0 - upper_rate_sequence(calls - failed, calls, alpha=live.alpha_roll_back / 2) if calls else 0.0
-    upper = upper_rate_sequence(failed, calls, alpha=live.alpha)
-    return {
-        "challenger": failed,
-        "calls": calls,
-        "lower_rate": lower,
-        "upper_rate": upper,
-        "harm": lower > live.tolerated_rate,
-        "cleared": upper <= live.tolerated_rate,
-    }
 
 
 # --- the evidence ---------------------------------------------------------------------------------
@@ -413,7 +258,7 @@ def _evidence(
     numbers: Mapping[str, Json],
 ) -> Evidence:
     word, why = verdict(reading, live)
-    bounds = {"estimate": reading.estimate, "lower": reading.lower, "upper": reading.upper}
+    found = {"estimate": reading.estimate, "lower": reading.lower, "upper": reading.upper}
     since = now if past else trial.phase_started_at
     if past.get("enrolled") == trial.enrolled:
         since = past["enrolled_since"]
@@ -428,15 +273,16 @@ def _evidence(
         "looks": past.get("looks", 0) + 1,
         "missing": list(reading.missing),
         **numbers,
-        **_shown(bounds, past, now),
+        **_shown(found, past, now),
     }
     sentence = f"{trial.challenger} against {trial.incumbent} ({trial.mode}, look {facts['looks']}): {why}."
     return Evidence("live", trial.challenger, word, sentence, now, trial.incumbent, facts)
 
 
-def _shown(bounds: Mapping[str, float], past: Mapping[str, Any], now: Micros) -> dict[str, Json]:
-    """Estimate and bounds (None where infinite), and the series of the picture: the last look of each hour."""
-    shown = {name: _finite(bounds[name]) for name in ("estimate", "lower", "upper")}
+def _shown(found: Mapping[str, float], past: Mapping[str, Any], now: Micros) -> dict[str, Json]:
+    """Estimate and bounds (None where infinite), and the series of the picture: the last look of each
+    hour."""
+    shown = {name: _finite(found[name]) for name in ("estimate", "lower", "upper")}
     series = [point for point in past.get("series", []) if point[0] // HOUR != now // HOUR]
     return {**shown, "series": [*series, [now, shown["estimate"], shown["lower"], shown["upper"]]]}
 
@@ -464,22 +310,15 @@ def _values(losses: Mapping[str, float | None], metric: Metric) -> dict[str, Jso
     return {"loss": dict(losses), "value": values}
 
 
-def _joined(first: BlockSum, second: BlockSum) -> BlockSum:
-    return BlockSum(
-        first.block,
-        first.rows + second.rows,
-        first.loss_reference + second.loss_reference,
-        first.loss_candidate + second.loss_candidate,
-    )
+def _extrapolated(trial: Trial, units: int, live: Live, now: Micros) -> int:
+    """Units at the end, were they to go on coming as until now and all to be enrolled."""
+    elapsed = max(_days(trial, now, whole=False), 1 / 24)
+    return math.ceil(units * max(live.max_days / elapsed, 1.0) / trial.enrolled)
 
 
 def _days(trial: Trial, now: Micros, whole: bool = True) -> float:
     days = (now - trial.phase_started_at) / DAY
     return math.floor(days) if whole else days
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
 
 
 def _finite(value: float) -> float | None:

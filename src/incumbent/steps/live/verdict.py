@@ -21,10 +21,10 @@ BOTH_ARMS = 0.01
 class Reading:
     """One look at a trial. Gains are in units of the row loss, positive is better for the challenger.
 
-    `lower` and `upper` are one-sided bounds at `live.alpha`, `harm_upper` an upper bound at the metric's part
-    of `live.alpha_roll_back`; all hold at every look, and are infinite before the first valid one. `split_p` is
-    the always-valid p-value of the split (1 in shadow), `both_arms` the share of units seen in both arms.
-    `missing` says what a decision still waits for, one phrase each.
+    `lower` and `upper` are one-sided bounds at `live.alpha`, `harm_upper` an upper bound at the metric's
+    part of `live.alpha_roll_back`; all hold at every look, and are infinite before the first valid one.
+    `split_p` is the always-valid p-value of the split (1 in shadow), `both_arms` the share of units seen in
+    both arms. `missing` says what a decision still waits for, one phrase each.
     """
 
     estimate: float
