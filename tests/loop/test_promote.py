@@ -253,7 +253,8 @@ def test_enrolment_is_raised_in_the_same_phase_and_never_lowered_in_it() -> None
         promote.raise_enrolment(ledger, now(ledger), 0.02, at=70, actor="ada")
     assert str(refusal.value) == (
         "EnrolmentLowered: trial t5 has 50 % of the units enrolled, and 2 % was asked for.\n"
-        "    Lowering starts a new phase, and the old phase's data leaves the decision: say --new-phase, or keep 50 %."
+        "    Lowering starts a new phase, and the old phase's data leaves the decision: "
+        "say --new-phase, or keep 50 %."
     )
 
 

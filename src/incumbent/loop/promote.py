@@ -1,113 +1,55 @@
 """Append the decision: who holds which place is a fold over the ledger, and a rollback is one more line.
 
-In: the events of a ledger, and what somebody (or `loop.decide`) wants done. Out: Roles, or one event more. Every move
-is a compare-and-swap on `roles.sequence`: LedgerConflict passes through, the caller folds again and decides anew.
-What the ledger does not allow is DecisionRefused and changes nothing. Reads no log, loads no version, decides nothing.
+In: the roles now, and what somebody (or `loop.decide`) wants done. Out: one event more. Every move is a
+compare-and-swap on `roles.sequence`: LedgerConflict passes through, the caller folds again and decides anew.
+What the ledger does not allow is DecisionRefused and changes nothing. Reads no log, loads no version,
+decides nothing.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, replace
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Literal
 
-from incumbent.errors import DecisionRefused, NotAnswering, StoreDamaged, UnknownVersion
-from incumbent.loop.sentences import percent
-from incumbent.loop.sentences import sentence as sentence
-from incumbent.records import Column, Event, Evidence, Json, Micros, Roles, Signature, Trial, Version
+from incumbent.errors import DecisionRefused, NotAnswering, UnknownVersion
+from incumbent.loop.fold import (
+    evidence_from_dict,
+    evidence_to_dict,
+    roles,
+    version_from_dict,
+    version_to_dict,
+)
+from incumbent.loop.sentences import percent, sentence
+from incumbent.records import Event, Evidence, Json, Micros, Roles, Trial, Version
 from incumbent.storage.base import Ledger
 
+__all__ = [
+    "alarm",
+    "answering",
+    "decide_trial",
+    "evidence_from_dict",
+    "evidence_to_dict",
+    "known",
+    "next_version",
+    "override",
+    "promote",
+    "raise_enrolment",
+    "record",
+    "refuse_retrain",
+    "register",
+    "request_retrain",
+    "roles",
+    "roll_back",
+    "sentence",
+    "set_baseline",
+    "start_phase",
+    "start_trial",
+    "stop_watching",
+    "version_from_dict",
+    "version_to_dict",
+    "watch",
+]
+
 Data = Mapping[str, Json]
-
-
-def roles(events: Iterable[Event], start: Roles | None = None) -> Roles:
-    """Who holds which place after these events; `start` are the roles before the first of them.
-
-    All types of event are needed, in order and without gaps (else StoreDamaged): the sequence number is what the next
-    move is compared with. Events of types that change no role are counted and passed over.
-    """
-    now = start or Roles()
-    for event in events:
-        if event.sequence != now.sequence + 1:
-            raise StoreDamaged(
-                f"found event {event.sequence} after {now.sequence}, expected {now.sequence + 1}: "
-                "fold all types of event, in order"
-            )
-        change = _CHANGES.get(event.type)
-        now = replace(change(now, event.data, event.at) if change else now, sequence=event.sequence)
-    return now
-
-
-# --- what an event does to the roles ------------------------------------------------------------------------------
-
-
-def _registered(now: Roles, data: Data, at: Micros) -> Roles:
-    version = version_from_dict(data["version"])
-    return replace(now, versions={**now.versions, version.name: version})
-
-
-def _pushed(now: Roles, data: Data, at: Micros) -> Roles:
-    """A version is at most once in the stack: promoted again, it moves to the top."""
-    return _led_by(now, (*_without(now.stack, data["version"]), data["version"]))
-
-
-def _popped(now: Roles, data: Data, at: Micros) -> Roles:
-    """A version that was taken back is nowhere in the stack, so only a new promotion can bring it back."""
-    return _led_by(now, _without(now.stack, data["version"]))
-
-
-def _led_by(now: Roles, stack: tuple[str, ...]) -> Roles:
-    """A new incumbent: a trial against the old one has lost its question, and nobody watches the incumbent itself."""
-    top = stack[-1] if stack else None
-    return replace(now, stack=stack, trial=None, watch=None if now.watch == top else now.watch)
-
-
-def _trial_started(now: Roles, data: Data, at: Micros) -> Roles:
-    return replace(now, trial=Trial(**data["trial"]))
-
-
-def _enrolment_raised(now: Roles, data: Data, at: Micros) -> Roles:
-    if now.trial is None or now.trial.name != data["trial"]:
-        return now
-    return replace(now, trial=replace(now.trial, enrolled=data["enrolled"]))
-
-
-def _phase_started(now: Roles, data: Data, at: Micros) -> Roles:
-    if now.trial is None or now.trial.name != data["trial"]:
-        return now
-    phase = replace(now.trial, phase=data["phase"], enrolled=data["enrolled"], phase_started_at=at)
-    return replace(now, trial=phase)
-
-
-def _trial_decided(now: Roles, data: Data, at: Micros) -> Roles:
-    return replace(now, trial=None) if now.trial and now.trial.name == data["trial"] else now
-
-
-def _baseline_set(now: Roles, data: Data, at: Micros) -> Roles:
-    return replace(now, baseline=data["version"])
-
-
-def _watched(now: Roles, data: Data, at: Micros) -> Roles:
-    return replace(now, watch=data["version"])
-
-
-def _unwatched(now: Roles, data: Data, at: Micros) -> Roles:
-    return replace(now, watch=None)
-
-
-_CHANGES: dict[str, Callable[[Roles, Data, Micros], Roles]] = {
-    "VersionRegistered": _registered,
-    "BaselineSet": _baseline_set,
-    "Promoted": _pushed,
-    "RolledBack": _popped,
-    "TrialStarted": _trial_started,
-    "EnrolmentRaised": _enrolment_raised,
-    "PhaseStarted": _phase_started,
-    "TrialDecided": _trial_decided,
-    "WatchStarted": _watched,
-    "WatchStopped": _unwatched,
-}
-
-
-# --- the verbs: each appends one event or refuses -----------------------------------------------------------------
 
 
 def next_version(now: Roles) -> str:
@@ -198,8 +140,9 @@ def roll_back(
 ) -> Event:
     """Take the incumbent back; `roles.previous` answers again.
 
-    `proves` loads the old version, replays its golden rows and raises when it cannot (the error passes through and
-    nothing is appended). Raises DecisionRefused when nothing is behind the incumbent, or without a reason.
+    `proves` loads the old version, replays its golden rows and raises when it cannot (the error passes
+    through and nothing is appended). Raises DecisionRefused when nothing is behind the incumbent, or without
+    a reason.
     """
     _needs_reason(reason, "a rollback")
     if now.incumbent is None or now.previous is None:
@@ -240,8 +183,9 @@ def start_trial(
 ) -> Event:
     """Compare a challenger with the incumbent on live traffic.
 
-    `enrolled` is the share of units that takes part, `share` the part of those that the challenger answers. The name
-    salts the assignment; by default it is the number of this line of the ledger (`t17`), so that it never comes twice.
+    `enrolled` is the share of units that takes part, `share` the part of those that the challenger answers.
+    The name salts the assignment; by default it is the number of this line of the ledger (`t17`), so that it
+    never comes twice.
     """
     answering(now, challenger)
     if now.trial is not None:
@@ -286,17 +230,15 @@ def raise_enrolment(
     Raises DecisionRefused when the share is not higher than now: that would be a new phase (`start_phase`).
     """
     trial = _running(now)
+    has, asked = percent(trial.enrolled), percent(enrolled)
+    found = f"trial {trial.name} has {has} of the units enrolled, and {asked} was asked for"
     if enrolled < trial.enrolled:
         raise DecisionRefused(
-            f"EnrolmentLowered: trial {trial.name} has {percent(trial.enrolled)} of the units enrolled, and {percent(enrolled)} "
-            "was asked for.\n    Lowering starts a new phase, and the old phase's data leaves the decision: "
-            f"say --new-phase, or keep {percent(trial.enrolled)}."
+            f"EnrolmentLowered: {found}.\n    Lowering starts a new phase, and the old phase's data leaves the "
+            f"decision: say --new-phase, or keep {has}."
         )
     if enrolled == trial.enrolled or enrolled > 1.0:
-        raise DecisionRefused(
-            f"trial {trial.name} has {percent(trial.enrolled)} of the units enrolled, and {percent(enrolled)} "
-            "was asked for; expected a larger share, up to 100 %."
-        )
+        raise DecisionRefused(f"{found}; expected a larger share, up to 100 %.")
     return ledger.append(
         "EnrolmentRaised",
         at=at,
@@ -333,7 +275,7 @@ def decide_trial(
     reason: str,
     evidence: Evidence | None = None,
 ) -> Event:
-    """End the running trial; the incumbent stays. (A challenger that won is promoted, which ends its trial too.)"""
+    """End the running trial; the incumbent stays. (A challenger that won is promoted: that ends it too.)"""
     trial = _running(now)
     _needs_reason(reason, f"the end of trial {trial.name}")
     data = {
@@ -389,7 +331,7 @@ def override(
 
 
 def record(ledger: Ledger, evidence: Evidence, *, actor: str, reason: str = "") -> Event:
-    """Keep evidence: GateDecided for step 2, EvidenceRecorded for the others. Its timings go to `measured`."""
+    """Keep evidence: GateDecided for step 2, EvidenceRecorded else. Its timings go to `measured`."""
     shared = {"version": evidence.subject, **_evidence_data(evidence)}
     if evidence.step == "gate":
         return ledger.append(
@@ -464,49 +406,6 @@ def answering(now: Roles, name: str) -> Version:
     return version
 
 
-# --- values as JSON -----------------------------------------------------------------------------------------------
-
-
-def version_to_dict(version: Version) -> dict[str, Json]:
-    """A Version as JSON values (`version_from_dict` is the inverse)."""
-    columns = [
-        {**asdict(c), "categories": None if c.categories is None else list(c.categories)}
-        for c in version.signature.columns
-    ]
-    signature = {
-        "columns": columns,
-        "kind": version.signature.kind,
-        "classes": list(version.signature.classes),
-    }
-    return {**asdict(replace(version, signature=Signature((), "binary"))), "signature": signature}
-
-
-def version_from_dict(data: Data) -> Version:
-    """The Version that `version_to_dict` wrote."""
-    fields: dict[str, Any] = dict(data)
-    signature = fields.pop("signature")
-    columns = tuple(Column(**{**c, "categories": _tuple(c["categories"])}) for c in signature["columns"])
-    return Version(signature=Signature(columns, signature["kind"], tuple(signature["classes"])), **fields)
-
-
-def evidence_to_dict(evidence: Evidence) -> dict[str, Json]:
-    """Evidence as JSON values without `measured`: timings lie beside it, in the event's own `measured`."""
-    return {
-        "step": evidence.step,
-        "subject": evidence.subject,
-        "verdict": evidence.verdict,
-        "sentence": evidence.sentence,
-        "at": evidence.at,
-        "reference": evidence.reference,
-        "numbers": dict(evidence.numbers),
-    }
-
-
-def evidence_from_dict(data: Data, measured: Data | None = None) -> Evidence:
-    """The Evidence that `evidence_to_dict` wrote; pass `event.measured` to have its timings again."""
-    return Evidence(**data, measured=dict(measured or {}))
-
-
 def _evidence_data(evidence: Evidence | None) -> dict[str, Json]:
     return {} if evidence is None else {"evidence": evidence_to_dict(evidence)}
 
@@ -528,11 +427,3 @@ def _needs_reason(reason: str, what: str) -> None:
 
 def _may_promote_baseline(now: Roles) -> bool:
     return now.baseline is not None and now.baseline != now.incumbent
-
-
-def _without(stack: tuple[str, ...], version: str) -> tuple[str, ...]:
-    return tuple(name for name in stack if name != version)
-
-
-def _tuple(values: list[str] | None) -> tuple[str, ...] | None:
-    return None if values is None else tuple(values)

@@ -1,7 +1,8 @@
 """What happened? One event of the ledger as one plain English sentence, for page, terminal and report.
 
-In: an Event. Out: a sentence without its time and actor, which stand in columns of their own. The reason that was
-given follows after a colon, as it was written. An event of a later release that nobody here knows says its type.
+In: an Event. Out: a sentence without its time and actor, which stand in columns of their own. The reason
+that was given follows after a colon, as it was written. An event of a later release that nobody here knows
+says its type.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ Data = Mapping[str, Json]
 def sentence(event: Event) -> str:
     """The event in one sentence.
 
-    >>> sentence(Event(7, "RolledBack", 0, 0, "ada", "errors rose", {"version": "v3", "to": "v2"}, {}, "", ""))
+    >>> sentence(Event(7, "RolledBack", 0, 0, "a", "errors rose", {"version": "v3", "to": "v2"}, {}, "", ""))
     'v3 was taken back and v2 answers again: errors rose.'
     """
     says = _SENTENCES.get(event.type)
@@ -62,11 +63,12 @@ def _ends_trial(data: Data) -> str:
 
 def _trial_started(data: Data) -> str:
     trial = data["trial"]
+    began = f"Trial {trial['name']} began"
     if trial["mode"] == "shadow":
-        return f"Trial {trial['name']} began: {trial['challenger']} scores the rows of {trial['incumbent']} in shadow"
+        return f"{began}: {trial['challenger']} scores the rows of {trial['incumbent']} in shadow"
     return (
-        f"Trial {trial['name']} began: {percent(trial['enrolled'])} of the units take part, "
-        f"{percent(trial['share'])} of them are answered by {trial['challenger']}, the others by {trial['incumbent']}"
+        f"{began}: {percent(trial['enrolled'])} of the units take part, {percent(trial['share'])} of them "
+        f"are answered by {trial['challenger']}, the others by {trial['incumbent']}"
     )
 
 
