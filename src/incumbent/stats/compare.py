@@ -245,7 +245,7 @@ def _ratio(
 
 
 def _standard_error(residuals: Floats, differences: Floats, n_rows: float, alpha: float) -> float:
-    """Infinite where blocks cannot tell: one, or so few equal ones that a coin does as well (2^-B > alpha)."""
+    """Infinite where blocks cannot tell: 1, or so few equal ones that a coin does as well (2^-B > alpha)."""
     n_blocks = len(residuals)
     if not differences.any():
         return 0.0

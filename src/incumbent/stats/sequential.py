@@ -129,7 +129,7 @@ def difference_sequence(
 
 
 def paired_sequence(sums: UnitSums, *, alpha: float, n_star: float, side: Side) -> SequenceBounds:
-    """What the challenger gains in shadow: units are rows or blocks, y their loss difference, x their rows."""
+    """What the challenger gains in shadow: units are rows or blocks, y the loss difference, x the rows."""
     return mean_sequence(sums.n, sums.mean, sums.variance, alpha=alpha, n_star=n_star, side=side)
 
 
@@ -261,6 +261,8 @@ def n_max(fixed_n: int) -> int:
 
 
 def _bounds(n: int, estimate: float, error: float, alpha: float, n_star: float, side: Side) -> SequenceBounds:
+    if error == 0.0 and estimate != 0.0:
+        error = math.inf  # units that were all alike so far: nothing is known about the next one
     width = half_width(n, error, alpha=alpha, n_star=n_star, side=side)
     lower = -math.inf if side == "upper" else estimate - width
     upper = math.inf if side == "lower" else estimate + width
