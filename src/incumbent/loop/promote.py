@@ -234,8 +234,8 @@ def raise_enrolment(
     found = f"trial {trial.name} has {has} of the units enrolled, and {asked} was asked for"
     if enrolled < trial.enrolled:
         raise DecisionRefused(
-            f"EnrolmentLowered: {found}.\n    Lowering starts a new phase, and the old phase's data leaves the "
-            f"decision: say --new-phase, or keep {has}."
+            f"EnrolmentLowered: {found}.\n    Lowering starts a new phase, and the old phase's data leaves "
+            f"the decision: say --new-phase, or keep {has}."
         )
     if enrolled == trial.enrolled or enrolled > 1.0:
         raise DecisionRefused(f"{found}; expected a larger share, up to 100 %.")
