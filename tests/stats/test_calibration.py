@@ -16,7 +16,9 @@ def test_a_calibrated_model_has_a_small_error_and_a_shifted_one_shows_its_shift(
     truth = (generator.uniform(size=20_000) < p).astype(int)
     table = np.column_stack([1 - p, p])
     assert calibration.expected_calibration_error(table, truth) < 0.02
-    assert calibration.expected_calibration_error(table + [-0.1, 0.1], truth) == pytest.approx(0.1, abs=0.02)
+    assert calibration.expected_calibration_error(table + np.array([-0.1, 0.1]), truth) == pytest.approx(
+        0.1, abs=0.02
+    )
     inside = [b.lower <= b.mean_confidence <= b.upper for b in calibration.reliability(table, truth)]
     assert sum(inside) >= 12
 

@@ -120,7 +120,9 @@ def test_the_lower_bound_covers_at_its_level() -> None:
 
 
 def test_blocks_hold_the_level_where_rows_depend_on_each_other() -> None:
-    """A day effect shared by its rows: row by row about a third is false, day by day at most the limit of 5 %."""
+    """A day effect shared by its rows: row by row about a third is false, day by day at most the limit of 5
+    %.
+    """
     generator = np.random.default_rng(6)
     days = np.repeat(np.arange(20), 20)
     false_rows = false_blocks = 0
@@ -182,7 +184,9 @@ def test_a_bootstrap_that_is_mostly_undefined_says_nothing() -> None:
 
 
 def test_days_follow_the_zone_through_summer_time() -> None:
-    """March in Berlin by the hour: every day has 24 hours, but for the 31st, when the clock goes forward, which has 23."""
+    """March in Berlin by the hour: every day has 24 hours, but for the 31st, when the clock goes forward,
+    which has 23.
+    """
     hours = np.arange(np.datetime64("2013-02-28T23", "h"), np.datetime64("2013-03-31T22", "h"))
     days = compare.day_blocks(hours, "Europe/Berlin")
     assert days[0] == datetime(2013, 3, 1, tzinfo=UTC).timestamp() // 86400

@@ -105,7 +105,9 @@ def test_no_change_alarms_at_the_nominal_rate(n: int, m: int) -> None:
 
 @pytest.mark.parametrize("n_categories", [4, 200, 2000])
 def test_unchanged_categories_do_not_alarm(n_categories: int) -> None:
-    """1,500 rows a side of many categories (with long tails too): at most the limit of 5 %, and no effect to speak of."""
+    """1,500 rows a side of many categories (with long tails too): at most the limit of 5 %, and no effect
+    to speak of.
+    """
     generator = np.random.default_rng(2)
     names = np.array([f"c{i}" for i in range(n_categories)])
     weights = 1 / np.arange(1, n_categories + 1) if n_categories == 2000 else np.ones(n_categories)

@@ -164,7 +164,9 @@ def test_paired_sequence_seldom_errs_at_any_of_many_looks(law: str) -> None:
 
 
 def test_split_trial_keeps_its_level_and_its_power() -> None:
-    """20 looks up to twice the fixed n: false promotion below the limit of 5 %, power at the planned effect ≥ .78."""
+    """20 looks up to twice the fixed n: false promotion below the limit of 5 %, power at the planned effect
+    ≥ .78.
+    """
     generator = np.random.default_rng(12)
     effect, deviation, runs = 0.1, 1.0, 200
     fixed = sequential.fixed_horizon_n(effect, deviation)
@@ -185,7 +187,9 @@ def test_split_trial_keeps_its_level_and_its_power() -> None:
 
 
 def test_the_split_check_seldom_alarms_and_finds_a_broken_split() -> None:
-    """1,000 looks on a fair split: p ≤ .01 in at most the limit of 1 %; 55:45 is found by 2,500 units in the median."""
+    """1,000 looks on a fair split: p ≤ .01 in at most the limit of 1 %; 55:45 is found by 2,500 units in
+    the median.
+    """
     generator = np.random.default_rng(13)
     runs, every = 300, 50
     n = np.arange(1, 201) * every
@@ -238,5 +242,5 @@ def test_p_value_over_looks_never_rises() -> None:
 )
 def test_impossible_arguments_are_refused(call: object) -> None:
     """Never a NaN or a quiet zero."""
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"expected|found|no mean|side|must|finite"):
         call()  # type: ignore[operator]

@@ -56,5 +56,5 @@ def test_no_events_reach_a_tolerated_rate() -> None:
 @pytest.mark.parametrize(("events", "n", "alpha"), [(-1, 5, 0.05), (6, 5, 0.05), (0, 0, 0.05), (1, 5, 1.0)])
 def test_impossible_counts_are_refused(events: int, n: int, alpha: float) -> None:
     """The message says what was found."""
-    with pytest.raises(ValueError, match="expected|alpha"):
+    with pytest.raises(ValueError, match=r"expected|alpha"):
         share.wilson(events, n, alpha=alpha)

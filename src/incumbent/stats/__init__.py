@@ -8,7 +8,9 @@ Import the file that you need (`from incumbent.stats import compare`): the room 
     compare      is one version better than another on the same rows?
     sequential   the same question at every look: confidence sequences, the share test, the split itself
     share        how sure are we of a share (errors, disagreements, agreement with a label)?
-    drift        what does a column look like, has it changed, and which unit would explain it?
+    profile      what does a column look like? counts that add up
+    drift        has it changed, surely and by much?
+    skew         which unit, shift, default or renaming explains two values of one cell?
     calibration  does .8 happen eight times in ten?
     latency      quantiles of timings with bounds that need no distribution
     agreement    do reviewers agree beyond chance?

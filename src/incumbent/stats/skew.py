@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from incumbent.errors import DataError
-from incumbent.stats.drift import Profile, is_null, quantiles
 from incumbent.stats.metrics import Floats
+from incumbent.stats.profile import Profile, is_null, quantiles
 
 Explanation = Literal[
     "match",
@@ -125,11 +125,11 @@ def explain_pairs(served: Iterable[Any], recomputed: Iterable[Any]) -> PairMatch
 def suggest_unit(reference: Profile, current: Profile) -> UnitSuggestion | None:
     """The known unit that explains how `current` differs from `reference`, None if none is clearly best.
 
-    Both sides need bins of their own values (`drift.profile`, not `count`). Compared are five quantiles, in
-    spreads of the current column. The best unit must come within half a spread, three times nearer than no
-    change, and twice as near as the next unit.
+    Both sides need bins of their own values (`profile.profile`, not `profile.count`). Compared are five
+    quantiles, in spreads of the current column. The best unit must come within half a spread, three times
+    nearer than no change, and twice as near as the next unit.
 
-    >>> from incumbent.stats.drift import profile
+    >>> from incumbent.stats.profile import profile
     >>> celsius = np.random.default_rng(1).normal(15, 8, 500)
     >>> suggest_unit(profile("temp", celsius), profile("temp", celsius * 1.8 + 32)).name
     '°F for °C'
@@ -138,7 +138,7 @@ def suggest_unit(reference: Profile, current: Profile) -> UnitSuggestion | None:
     if n_ends > 0.05 * current.n_rows:
         raise DataError(
             f"column {current.column!r}: {n_ends} of {current.n_rows} values lie outside of the bins; "
-            "profile the current values on their own bins (drift.profile)"
+            "profile the current values on their own bins (profile.profile)"
         )
     levels = [0.1, 0.25, 0.5, 0.75, 0.9]
     before, now = quantiles(reference, levels), quantiles(current, levels)
@@ -157,7 +157,7 @@ def _distance(now: Floats, factor: float, shift: float, before: Floats) -> float
     return float(np.abs(now - expected).mean())
 
 
-# --- numbers ---
+# --- numbers ----------------------------------------------------------------------------------------------
 
 
 def _numeric_match(left: list[Any], right: list[Any], missing: Bools) -> PairMatch:
@@ -242,7 +242,7 @@ def _formula(factor: float, shift: float) -> str:
     return scaled + (f" {'+' if shift > 0 else '-'} {abs(shift):.6g}" if shift else "")
 
 
-# --- categories ---
+# --- categories -------------------------------------------------------------------------------------------
 
 
 def _category_match(left: list[Any], right: list[Any], missing: Bools) -> PairMatch:
@@ -295,7 +295,7 @@ def _unexplained(n: int, rate: float, n_unequal: int) -> PairMatch:
     return PairMatch(n, rate, "unexplained", 0.0, f"{n_unequal} of {n} pairs differ, in no simple way")
 
 
-# --- what comes in ---
+# --- what comes in ----------------------------------------------------------------------------------------
 
 
 def _cells(values: Iterable[Any]) -> list[Any]:
