@@ -100,15 +100,13 @@ def refresh(
     if refused:
         return Decision("hold", refit, refused, evidence, "RetrainRefused")
     if gated.reference != roles.incumbent:
-        reason = f"the recipe was compared with {gated.reference}, and {roles.incumbent} is the incumbent: gate it again"
-        return Decision("hold", refit, reason, evidence)
-    shown = _bounds(gated)
+        met = f"the recipe was compared with {gated.reference}, and {roles.incumbent} is the incumbent by now"
+        return Decision("hold", refit, f"{met}: gate it again", evidence)
+    reason = f"a refresh whose recipe is not shown worse ({_bounds(gated)})"
     if not config.retrain.auto_refresh:
-        reason = f"a refresh whose recipe is not shown worse ({shown}); retrain.auto_refresh = false leaves it to a person"
-        return Decision("ship", refit, reason, evidence)
-    return Decision(
-        "ship", refit, f"a refresh whose recipe is not shown worse ({shown})", evidence, "Promoted"
-    )
+        by_hand = f"{reason}; retrain.auto_refresh = false leaves it to a person"
+        return Decision("ship", refit, by_hand, evidence)
+    return Decision("ship", refit, reason, evidence, "Promoted")
 
 
 def _refresh_refused(gated: Evidence, record: Evidence | None, problems: Sequence[str]) -> str | None:
