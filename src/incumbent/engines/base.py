@@ -1,7 +1,7 @@
 """The contract of an engine: it holds one loaded version and answers columns inside a deadline.
 
-An engine raises only PredictError (PredictTimeout, BadOutput, EngineDied, or the plain one with the version's own
-message); the caller then asks the next in the fallback chain. It is used by one thread at a time.
+An engine raises only PredictError (PredictTimeout, BadOutput, EngineDied, or the plain one with the version's
+own message); the caller then asks the next in the fallback chain. It is used by one thread at a time.
 """
 
 from typing import Protocol
@@ -17,8 +17,8 @@ class Engine(Protocol):
     signature: Signature
 
     def predict(self, columns: Columns, deadline_ms: float) -> Floats:
-        """Answer, checked by `runtimes.base.checked`, or raise PredictError. An inline engine cannot interrupt:
-        it raises PredictTimeout after the fact; a worker is killed and started again."""
+        """Answer, checked by `runtimes.base.checked`, or raise PredictError. An inline engine cannot
+        interrupt: it raises PredictTimeout after the fact; a worker is killed and started again."""
 
     def close(self) -> None:
         """Give back processes and memory. Twice is fine."""

@@ -1,0 +1,47 @@
+"""Which engine does a version get?
+
+In: the configuration, the blobs and a Version of the ledger. Out: an Engine, loaded and proved. Predictors
+that we run ourselves (rules, ONNX, a proved ONNX twin) run inline; anything else, which is other people's
+code, in a worker.
+"""
+
+from collections.abc import Callable, Collection
+
+from incumbent.config import Config
+from incumbent.engines.base import Engine
+from incumbent.engines.inline import Inline
+from incumbent.engines.worker import Worker
+from incumbent.errors import NotAnswering
+from incumbent.records import Version
+from incumbent.runtimes.artefact import open_version
+from incumbent.runtimes.base import Predictor
+from incumbent.storage.base import Blobs
+from incumbent.storage.opening import open_blobs
+
+OpenEngine = Callable[[Version], Engine]
+INLINE = ("rule", "onnx")
+
+
+def runs_inline(version: Version) -> bool:
+    """Is it a predictor that we run ourselves? A compiled twin is, whatever it was compiled from."""
+    return version.runtime in INLINE or version.serves.endswith(".onnx")
+
+
+def opener(config: Config, blobs: Blobs) -> OpenEngine:
+    """A function that opens versions. It raises VersionError, or StorageError for unreadable blobs."""
+
+    def open_engine(version: Version) -> Engine:
+        if not version.answers:
+            raise NotAnswering(
+                f"{version.name} ({version.runtime}) is a reference: it cannot answer new rows."
+            )
+        if runs_inline(version):
+            return Inline(version.name, open_version(blobs, version.manifest, config.versions))
+        return Worker(version.name, open_in_child, (config, version.manifest))
+
+    return open_engine
+
+
+def open_in_child(config: Config, manifest: str, known: Collection[str] = ()) -> Predictor:
+    """What a worker's child calls: it reads the blobs itself; only columns cross the pipe."""
+    return open_version(open_blobs(config), manifest, config.versions, known)

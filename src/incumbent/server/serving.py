@@ -1,0 +1,184 @@
+"""A socket, a server, and an orderly end.
+
+In: a project's folder and an address. Out: a process that answers HTTP until SIGTERM or Ctrl-C, and then
+finishes what it took. We open the listening socket ourselves: uvicorn's own has protocol 0, on which asyncio
+does not set TCP_NODELAY.
+"""
+
+import ipaddress
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import uvicorn
+
+from incumbent import config as configuration
+from incumbent.engines.opening import opener
+from incumbent.errors import ConfigError
+from incumbent.loop.answer import Answerer, Clock
+from incumbent.server.door import Door
+from incumbent.storage.opening import open_facts
+
+APP = "incumbent.asgi:app"
+PROJECT_VARIABLE = "INCUMBENT_PROJECT"
+CLOCK_VARIABLE = "INCUMBENT_CLOCK"
+BACKLOG = 2048
+GRACE_S = 30
+
+
+def open_door(folder: str | Path, clock: str = "wall") -> Door:
+    """The ASGI application of a project: stores opened, routes followed, versions loaded and proved.
+
+    Raises ConfigError for wrong settings, StorageError when the store cannot be opened.
+    """
+    if clock not in ("wall", "replay"):
+        raise ConfigError(f"found the clock {clock!r}, expected wall or replay")
+    which: Clock = "replay" if clock == "replay" else "wall"
+    config = configuration.load(folder)
+    facts = open_facts(config)
+    try:
+        answerer = Answerer(config, facts, opener(config, facts.blobs), which)
+        answerer.follow()
+    except BaseException:
+        facts.close()
+        raise
+    return Door(answerer, facts.close)
+
+
+def serve(
+    folder: str | Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    clock: str = "wall",
+    insecure: bool = False,
+    json_line: bool = False,
+    app: Any = APP,
+    ready: Callable[[str], None] | None = None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Serve a project until SIGTERM or Ctrl-C; then finish what was taken, close the stores and return.
+
+    `app` is what uvicorn serves: by default the factory of `incumbent.asgi`, which reads the project's folder
+    from INCUMBENT_PROJECT. `ready` hears the URL once the first request can be answered (default: one line on
+    standard output, as JSON with `json_line`); a ticker may be started there. `stop` ends a server that runs
+    in a thread. Raises ConfigError for an address that others can reach without `insecure`, or one that is
+    taken.
+    """
+    refuse_open_address(host, insecure)
+    os.environ[PROJECT_VARIABLE], os.environ[CLOCK_VARIABLE] = str(folder), clock
+    with listening(host, port) as listener:
+        url = _url(host, listener.getsockname()[1])
+        settings = uvicorn.Config(
+            app,
+            factory=isinstance(app, str),
+            loop=_loop(),
+            http="httptools",
+            lifespan="on",
+            access_log=False,
+            log_level="warning",
+            timeout_graceful_shutdown=GRACE_S,
+            server_header=False,
+            date_header=False,
+            ws="none",
+        )
+        settings.load()
+        server = _Server(settings, lambda: (ready or _printer(json_line))(url))
+        with _ends(server, stop):
+            server.run(sockets=[listener])
+
+
+def refuse_open_address(host: str, insecure: bool) -> None:
+    """Without tokens only this machine may ask; `insecure` says that somebody else guards the door."""
+    if not insecure and not _is_loopback(host):
+        raise ConfigError(
+            f"found the address {host}, which others can reach, and no token guards it yet: "
+            "listen on 127.0.0.1, or say --insecure if something else guards it."
+        )
+
+
+@contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A listening TCP socket; port 0 is a free one. ConfigError when the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on {host}:{port}: {error.strerror}; choose another --port (0: a free one)"
+            ) from error
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+        yield listener
+    finally:
+        listener.close()
+
+
+class _Server(uvicorn.Server):
+    """Says once that it is ready."""
+
+    def __init__(self, settings: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(settings)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+
+@contextmanager
+def _ends(server: uvicorn.Server, stop: threading.Event | None) -> Iterator[None]:
+    """End on `stop`, and survive the signal that ended it: uvicorn raises it again at its end, which would
+    kill the process before its stores and children are given back."""
+    if stop is not None:
+        threading.Thread(target=_end_on, args=(server, stop), daemon=True).start()
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end_on(server: uvicorn.Server, stop: threading.Event) -> None:
+    stop.wait()
+    server.should_exit = True
+
+
+def _printer(json_line: bool) -> Callable[[str], None]:
+    def say(url: str) -> None:
+        print(
+            json.dumps({"url": url, "pid": os.getpid()}) if json_line else f"incumbent serves {url}",
+            flush=True,
+        )
+
+    return say
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _loop() -> Literal["uvloop", "asyncio"]:
+    return "asyncio" if sys.platform == "win32" else "uvloop"
