@@ -55,7 +55,7 @@ def fit(rows: pd.DataFrame, numbers: list[str]) -> Pipeline:
 
 @cache
 def year() -> pd.DataFrame:
-    """Every flight of 2013; the label and its time are null where the plane never landed at its destination."""
+    """Every flight of 2013; the label and its time are null where the plane did not reach its destination."""
     flights = table("flights.csv.zip")
     flights["scheduled"] = pd.to_datetime(flights["time_hour"]) + minutes(flights["minute"])
     flights["weekday"] = flights["scheduled"].dt.tz_convert(NEW_YORK).dt.day_of_week
@@ -90,7 +90,8 @@ def scheduled_minutes(flights: pd.DataFrame) -> pd.Series:
     start = flights["scheduled"].dt.tz_convert(NEW_YORK).dt.tz_localize(None)
     ahead = pd.Series(0.0, index=flights.index)
     for zone, part in flights["scheduled"].groupby(zones):
-        ahead[part.index] = (part.dt.tz_convert(zone).dt.tz_localize(None) - start[part.index]).dt.total_seconds() / 60
+        there = part.dt.tz_convert(zone).dt.tz_localize(None)
+        ahead[part.index] = (there - start[part.index]).dt.total_seconds() / 60
     arrival, departure = flights["sched_arr_time"], flights["sched_dep_time"]
     clocks = (arrival // 100 - departure // 100) * 60 + arrival % 100 - departure % 100
     return (clocks - ahead) % (24 * 60)
