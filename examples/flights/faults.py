@@ -1,7 +1,7 @@
 """Two retraining feeds that are broken on purpose, to see whether the loop refuses them.
 
 In: the rows that a retrain is about to learn from, and the time of the retrain.
-Out: the rows as a broken feed delivers them. What was served and logged is untouched: only training sees the fault.
+Out: the rows as a broken feed delivers them. What was served and logged is untouched: only training sees it.
 """
 
 from datetime import datetime, timedelta
