@@ -1,0 +1,188 @@
+"""Naive rules: what any model must beat, and what answers when all else fails.
+
+In: a rule as a JSON object and a Signature. Out: a Predictor in plain numpy. Rules are fitted by steps.baseline;
+here they only answer. A column that a rule reads may be null: the rule's `default` answers then.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from incumbent.errors import ArtefactRefused
+from incumbent.records import ColumnType, Json, Signature
+from incumbent.runtimes import signature as signatures
+from incumbent.runtimes.base import Columns, Floats, n_rows
+
+Spec = Mapping[str, Json]
+_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "prior": ("probabilities",),
+    "most_frequent": ("class",),
+    "stratified": ("probabilities",),
+    "group_rate": ("column", "table", "default"),
+    "constant": ("value",),
+    "group_mean": ("column", "table", "default"),
+    "column": ("column",),
+    "lag": ("column", "default"),
+    "window_mean": ("columns", "default"),
+    "drift": ("first", "last", "steps", "horizon"),
+}
+_CLASSES_ONLY = ("prior", "most_frequent", "stratified", "group_rate")
+_NUMBERS_ONLY = ("constant", "group_mean", "lag", "window_mean", "drift")
+
+
+class Rule:
+    """A rule that answers rows. Specs:
+
+    classes   prior{probabilities}  most_frequent{class: position}
+              stratified{probabilities}: a class drawn by a hash of the row
+              group_rate{column, table: key -> probabilities, default}
+    numbers   constant{value}  group_mean{column, table: key -> number, default}
+              lag{column, default}  window_mean{columns, default}  drift{first, last, steps, horizon, default}
+    both      column{column, default}: a prediction that is there already; for binary the probability of the
+              positive class (the second one)
+
+    Keys of a table are those of `group_keys`. Raises ArtefactRefused for an unknown rule, a missing field, a
+    column that the signature lacks, or a rule of the wrong kind.
+
+    >>> rule = Rule({"rule": "prior", "probabilities": [0.8, 0.2]}, Signature((), "binary", (0, 1)))
+    >>> rule.answer(2)
+    array([[0.8, 0.2],
+           [0.8, 0.2]])
+    """
+
+    runtime = "rule"
+
+    def __init__(self, spec: Spec, signature: Signature) -> None:
+        _check(spec, signature)
+        self.spec, self.signature = dict(spec), signature
+        self._answer = _RULES[str(spec["rule"])]
+
+    def predict(self, columns: Columns) -> Floats:
+        """Answer n_rows rows; a signature without columns has none to count, so `answer` is for that."""
+        return self._answer(self.spec, columns, self.signature, n_rows(columns))
+
+    def answer(self, rows: int) -> Floats:
+        """Answer `rows` rows without looking at them (prior, most_frequent, constant)."""
+        return self._answer(self.spec, {}, self.signature, rows)
+
+
+def load(content: bytes, signature: Signature) -> Rule:
+    """The rule that `dump` wrote."""
+    return Rule(json.loads(content), signature)
+
+
+def dump(rule: Rule) -> bytes:
+    """A rule as JSON."""
+    return json.dumps(rule.spec, sort_keys=True).encode()
+
+
+def group_keys(values: npt.NDArray[Any], type: ColumnType) -> list[str | None]:
+    """The key of each value in a table: strings as they are, numbers as JSON writes them, None for null.
+
+    >>> group_keys(np.array([5.0, np.nan]), "integer")
+    ['5', None]
+    """
+    if type == "string":
+        return list(values.tolist())
+    whole: Callable[[float], Json] = bool if type == "boolean" else int
+    return [None if v != v else json.dumps(v if type == "number" else whole(v)) for v in values.tolist()]
+
+
+def _check(spec: Spec, signature: Signature) -> None:
+    rule = str(spec.get("rule"))
+    if rule not in _FIELDS:
+        raise ArtefactRefused(f"found the rule {rule!r}, expected one of {', '.join(_FIELDS)}")
+    missing = [field for field in _FIELDS[rule] if field not in spec]
+    if missing:
+        raise ArtefactRefused(f"rule {rule!r} lacks {', '.join(missing)}")
+    if rule in (_NUMBERS_ONLY if signature.classifies else _CLASSES_ONLY):
+        raise ArtefactRefused(f"rule {rule!r} does not suit a task of kind {signature.kind!r}")
+    if rule == "column" and signature.kind == "multiclass":
+        raise ArtefactRefused("rule 'column' gives one probability; a multiclass task needs one a class")
+    reads = [spec[key] for key in ("column", "first", "last") if key in spec] + list(spec.get("columns", ()))
+    unknown = [name for name in reads if name not in signature.names]
+    if unknown:
+        raise ArtefactRefused(f"rule {rule!r} reads {', '.join(unknown)}; found {', '.join(signature.names)}")
+    strings = [c.name for c in signature.columns if c.name in reads and c.type == "string"]
+    if strings and rule not in ("group_rate", "group_mean"):
+        raise ArtefactRefused(f"rule {rule!r} reads numbers, but {', '.join(strings)} holds strings")
+
+
+def _repeat(values: Any, rows: int) -> Floats:
+    return np.tile(np.asarray(values, dtype=np.float64), (rows, 1))
+
+
+def _prior(spec: Spec, columns: Columns, signature: Signature, rows: int) -> Floats:
+    return _repeat(spec["probabilities"], rows)
+
+
+def _most_frequent(spec: Spec, columns: Columns, signature: Signature, rows: int) -> Floats:
+    return _repeat(np.eye(len(signature.classes))[spec["class"]], rows)
+
+
+def _stratified(spec: Spec, columns: Columns, signature: Signature, rows: int) -> Floats:
+    """The draw is a hash of the row, so that the same row always gets the same answer."""
+    keys = [json.dumps(row, sort_keys=True) for row in signatures.to_rows(columns, signature)] or [""] * rows
+    draws = [int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big") / 2**64 for key in keys]
+    edges = np.cumsum(spec["probabilities"])[:-1]
+    return np.eye(len(signature.classes))[np.searchsorted(edges, draws, side="right")]
+
+
+def _looked_up(spec: Spec, columns: Columns, signature: Signature) -> Floats:
+    column = next(c for c in signature.columns if c.name == spec["column"])
+    table: Mapping[str | None, int] = {key: i for i, key in enumerate(spec["table"])}
+    answers = np.asarray([*spec["table"].values(), spec["default"]], dtype=np.float64)
+    keys = group_keys(columns[column.name], column.type)
+    return answers[np.array([table.get(key, len(table)) for key in keys], dtype=np.int64)]
+
+
+def _group(spec: Spec, columns: Columns, signature: Signature, rows: int) -> Floats:
+    return _looked_up(spec, columns, signature)
+
+
+def _constant(spec: Spec, columns: Columns, signature: Signature, rows: int) -> Floats:
+    return np.full(rows, float(spec["value"]))
+
+
+def _column(spec: Spec, columns: Columns, signature: Signature, rows: int) -> Floats:
+    values = _filled(columns[spec["column"]], spec)
+    return np.column_stack([1 - values, values]) if signature.classifies else values
+
+
+def _window_mean(spec: Spec, columns: Columns, signature: Signature, rows: int) -> Floats:
+    window = np.column_stack([columns[name] for name in spec["columns"]])
+    known = ~np.isnan(window)
+    count = known.sum(axis=1)
+    mean = np.where(known, window, 0.0).sum(axis=1) / np.maximum(count, 1)
+    return _filled(np.where(count > 0, mean, np.nan), spec)
+
+
+def _drift(spec: Spec, columns: Columns, signature: Signature, rows: int) -> Floats:
+    """The last value, moved on by the mean step between the first and the last one."""
+    first, last = columns[spec["first"]], columns[spec["last"]]
+    slope = (last - first) / max(spec["steps"], 1)
+    return _filled(last + spec["horizon"] * np.where(np.isnan(slope), 0.0, slope), spec)
+
+
+def _filled(values: npt.NDArray[Any], spec: Spec) -> Floats:
+    default = spec.get("default")
+    found = np.asarray(values, dtype=np.float64)
+    return found if default is None else np.where(np.isnan(found), float(default), found)
+
+
+_RULES: Mapping[str, Callable[[Spec, Columns, Signature, int], Floats]] = {
+    "prior": _prior,
+    "most_frequent": _most_frequent,
+    "stratified": _stratified,
+    "group_rate": _group,
+    "constant": _constant,
+    "group_mean": _group,
+    "column": _column,
+    "lag": _column,
+    "window_mean": _window_mean,
+    "drift": _drift,
+}
