@@ -4,6 +4,7 @@ Simulations are seeded. Their limits are the 99 % bounds of the binomial law for
 so that a correct method fails one test in a hundred choices of the seed.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ import pytest
 from scipy.stats import binom
 
 from incumbent.config import Live
-from incumbent.records import DAY, Evidence, Trial
+from incumbent.records import DAY, Arm, Evidence, Trial
 from incumbent.stats import metrics
 from incumbent.steps.live import bounds
 from incumbent.steps.live import trial as live_trial
@@ -21,6 +22,7 @@ from incumbent.storage.base import BlockSum, UnitSum
 
 BRIER = metrics.get("brier", "binary")
 ONE = metrics.UNITS_PER_ONE
+ARMS: tuple[Arm, Arm] = ("challenger", "incumbent")
 LIVE = Live(min_days=2, max_days=14)
 SPLIT = Trial("t1", "v2", "v1", "split", started_at=0)
 SHADOW = Trial("t1", "v2", "v1", "shadow", started_at=0)
@@ -207,6 +209,26 @@ def test_units_in_both_arms_make_a_split_invalid() -> None:
     assert evidence.verdict == "invalid" and "both arms" in evidence.sentence
 
 
+def test_the_numbers_are_json_and_survive_the_ledger() -> None:
+    """No NaN and no infinity, with and without data; a look after the round trip goes on where the last one
+    was."""
+    sums = next(split_days(7, a_day=900))
+    for evidence in (
+        live_trial.judge_split(SPLIT, [], LIVE, BRIER, DAY),
+        live_trial.judge_split(SPLIT, sums, LIVE, BRIER, DAY),
+        live_trial.judge_shadow(SHADOW, [BlockSum(0, 50, ONE, ONE)], LIVE, BRIER, DAY),
+        live_trial.judge_watch("v1", "v2", [], LIVE, BRIER, DAY, since=0, watch_days=28),
+        live_trial.judge_record("train", [], LIVE, DAY),
+    ):
+        assert json.loads(json.dumps(evidence.numbers, allow_nan=False))
+    before = live_trial.judge_split(SPLIT, sums, LIVE, BRIER, DAY)
+    stored = replace(before, numbers=json.loads(json.dumps(before.numbers)))
+    after = [
+        live_trial.judge_split(SPLIT, sums, LIVE, BRIER, 2 * DAY, before=one) for one in (before, stored)
+    ]
+    assert json.dumps(after[0].numbers) == json.dumps(after[1].numbers)
+
+
 def test_looks_are_counted_and_the_series_keeps_one_point_an_hour() -> None:
     """The evidence of the last look carries count, series and tuning into the next one."""
     evidence: Evidence | None = None
@@ -218,6 +240,44 @@ def test_looks_are_counted_and_the_series_keeps_one_point_an_hour() -> None:
     assert [point[0] // 60_000_000 for point in evidence.numbers["series"]] == [40, 90]
     other = live_trial.judge_split(replace(SPLIT, phase=2), units, LIVE, BRIER, DAY, before=evidence)
     assert other.numbers["looks"] == 1, "a new phase begins anew"
+
+
+def test_the_tuning_follows_from_the_traffic_of_the_first_look_and_stays() -> None:
+    """Requests (one row each) go on coming; units that return are soon all known. Half of the total is the
+    tuning."""
+
+    def tuned(rows: int, day: int, before: Evidence | None = None) -> Evidence:
+        units = [UnitSum(f"u{i}", ARMS[i % 2], rows, rows, 0, rows * ONE // 5) for i in range(400)]
+        return live_trial.judge_split(SPLIT, units, LIVE, BRIER, day * DAY, before=before)
+
+    assert tuned(rows=1, day=1).numbers["n_star"] == 400 * 14 / 2
+    assert tuned(rows=5, day=1).numbers["n_star"] == 400 / 2
+    assert tuned(rows=5, day=9, before=tuned(rows=1, day=1)).numbers["n_star"] == 400 * 14 / 2
+
+
+def test_units_that_return_every_day_are_seldom_told_apart() -> None:
+    """A/A: 300 units with 3 rows a day each, a look a day for two weeks, losses that rise with time."""
+    promoted = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        arm, mean = rng.integers(0, 2, 300), rng.beta(2, 8, 300)
+        rows, loss = np.zeros(300, np.int64), np.zeros(300)
+        evidence: Evidence | None = None
+        for day in range(1, 15):
+            more = rng.poisson(3, 300)
+            rows, loss = (
+                rows + more,
+                loss + more * (mean + 0.002 * day) + np.sqrt(more) * rng.normal(0, 0.2, 300),
+            )
+            units = [
+                UnitSum(str(i), ARMS[arm[i]], int(rows[i]), int(rows[i]), 0, round(float(loss[i]) * ONE))
+                for i in range(300)
+            ]
+            evidence = live_trial.judge_split(SPLIT, units, LIVE, BRIER, day * DAY, before=evidence)
+            if evidence.verdict != "continue":
+                break
+        promoted += evidence is not None and evidence.verdict == "promote"
+    assert promoted <= at_most(0.05, 100)
 
 
 def test_a_split_p_value_that_was_small_once_stays_small() -> None:

@@ -52,7 +52,7 @@ def judge_split(
     ready = all(labelled[arm] >= FIRST_LOOK_ROWS and len(with_label[arm]) >= FIRST_LOOK_UNITS for arm in ARMS)
     n_star = past.get("n_star")
     if ready and n_star is None:
-        n_star = max(planned or _extrapolated(trial, len(units), live, now), 2 * FIRST_LOOK_UNITS) / 2
+        n_star = max(planned or _extrapolated(trial, units, live, now), 2 * FIRST_LOOK_UNITS) / 2
     sums = {
         arm: UnitSums.of(
             [unit.loss / UNITS_PER_ONE for unit in with_label[arm]],
@@ -310,10 +310,17 @@ def _values(losses: Mapping[str, float | None], metric: Metric) -> dict[str, Jso
     return {"loss": dict(losses), "value": values}
 
 
-def _extrapolated(trial: Trial, units: int, live: Live, now: Micros) -> int:
-    """Units at the end, were they to go on coming as until now and all to be enrolled."""
+def _extrapolated(trial: Trial, units: Sequence[UnitSum], live: Live, now: Micros) -> int:
+    """Units at the end, were all enrolled: as many as go on coming, or as there are, whichever is less.
+
+    How many there are: those seen and f1²/(2·f2) unseen, with f1 units seen once and f2 twice (Chao,
+    Scandinavian Journal of Statistics 11, 1984). Units that return are soon all known; requests never are.
+    """
     elapsed = max(_days(trial, now, whole=False), 1 / 24)
-    return math.ceil(units * max(live.max_days / elapsed, 1.0) / trial.enrolled)
+    coming = len(units) * max(live.max_days / elapsed, 1.0)
+    once, twice = (sum(unit.rows == times for unit in units) for times in (1, 2))
+    there = len(units) + once * once / (2 * max(twice, 1))
+    return math.ceil(min(coming, there) / trial.enrolled)
 
 
 def _days(trial: Trial, now: Micros, whole: bool = True) -> float:
