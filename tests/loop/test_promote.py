@@ -352,6 +352,8 @@ def test_every_event_is_a_sentence() -> None:
         "The gate says that v2 is held back: not shown better.",
     ]
     assert promote.sentence(ledger.events()[0]) == "v1 (sklearn, fitted on 10 rows) was registered."
+    by_hand = replace(ledger.events()[7], data={"trial": "t5", "challenger": "v2", "verdict": "stopped"})
+    assert promote.sentence(by_hand).startswith("Trial t5 of v2 was stopped by hand and the incumbent stays")
     unknown = replace(ledger.events()[0], type="SomethingNew", data={}, reason="")
     assert promote.sentence(unknown) == "SomethingNew (no data)."
 

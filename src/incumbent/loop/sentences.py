@@ -75,6 +75,7 @@ def _trial_started(data: Data) -> str:
 def _trial_decided(data: Data) -> str:
     ends = {
         "stop": "ended undecided and the incumbent stays",
+        "stopped": "was stopped by hand and the incumbent stays",
         "roll_back": "ended: the challenger does harm",
         "invalid": "is invalid and the incumbent stays",
         "promote": "ended for the challenger",
