@@ -1,7 +1,7 @@
 """How long does `import incumbent` take, beside starting Python alone?
 
-In: the interpreter that runs this file. Out: two medians, their difference and, when that is over the limit, the
-slowest modules as `-X importtime` reports them. Exit code 1 when it is over the limit.
+In: the interpreter that runs this file. Out: two medians, their difference and, when that is over the limit,
+the slowest modules as `-X importtime` reports them. Exit code 1 when it is over the limit.
 """
 
 import subprocess
@@ -31,7 +31,8 @@ def slowest(statement: str) -> list[str]:
 
 def main() -> int:
     seconds("import incumbent")  # writes the bytecode, and warms the disk
-    pairs = [(seconds("pass"), seconds("import incumbent")) for _ in range(RUNS)]  # interleaved: noise hits both
+    # Interleaved, so that noise hits both alike.
+    pairs = [(seconds("pass"), seconds("import incumbent")) for _ in range(RUNS)]
     bare, package = (median(column) for column in zip(*pairs, strict=True))
     print(f"python alone      {bare:.3f} s  (median of {RUNS})")
     print(f"import incumbent  {package:.3f} s")

@@ -1,4 +1,4 @@
-"""The tree keeps its shape: imports point down, importing is light, and no file names the machine it was written on."""
+"""The tree keeps its shape: imports point down, importing is light, no file names a machine."""
 
 import json
 import re
@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[1]
 
 # Packages that only the judging path may load.
 JUDGING = {
-    "altair", "lightgbm", "matplotlib", "narwhals", "onnx", "onnxmltools", "pandas", "scipy", "skl2onnx", "sklearn",
-    "skops", "vl_convert",
+    "altair", "lightgbm", "matplotlib", "narwhals", "onnx", "onnxmltools", "pandas", "scipy", "skl2onnx",
+    "sklearn", "skops", "vl_convert",
 }  # fmt: skip
 
 # A folder of one machine, or a host that packages come from; a space keeps each pattern from matching itself.
@@ -64,7 +64,7 @@ def test_the_server_loads_nothing_that_judges() -> None:
 
 
 def test_public_names_are_loaded_on_first_use() -> None:
-    """Every public name can be had from `incumbent`, and a wrong one is an AttributeError that lists the right ones."""
+    """Every public name can be had from `incumbent`, and a wrong one is an error that lists them."""
     import incumbent
 
     for name in incumbent.__all__:
@@ -87,14 +87,21 @@ def places_in(text: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "text",
-    ["see /" + "work/x", 'open("/' + 'home/ann/data.csv")', "https://pypi" + ".org/simple", "--extra-index" + "-url x"],
+    [
+        "see /" + "work/x",
+        'open("/' + 'home/ann/data.csv")',
+        "https://pypi" + ".org/simple",
+        "--extra-index" + "-url x",
+    ],
 )
 def test_a_place_is_recognised(text: str) -> None:
     """The pattern finds folders of one machine and hosts of registries."""
     assert places_in(text) != []
 
 
-@pytest.mark.parametrize("text", ["src/incumbent/work/x", "POST /v1/predict", "docs/root/index.md", "pypi package"])
+@pytest.mark.parametrize(
+    "text", ["src/incumbent/work/x", "POST /v1/predict", "docs/root/index.md", "pypi package"]
+)
 def test_what_is_no_place_passes(text: str) -> None:
     """Paths inside the repository and of the HTTP interface are left alone."""
     assert places_in(text) == []
