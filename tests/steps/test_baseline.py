@@ -62,7 +62,7 @@ def test_the_value_is_that_of_the_rule_on_the_held_out_rows() -> None:
 
 
 def test_the_interval_covers_the_true_loss() -> None:
-    """The prior's true Brier score, .2475, lies inside the 95 % interval in 90 % or more of 200 sets."""
+    """The prior's true Brier score, .2475, lies inside the 95 % interval in 90 % of 200 sets."""
     columns, truth = shops(20_000)
     metric = metrics.get("brier", "binary")
     inside = 0
@@ -123,7 +123,7 @@ def test_three_classes_have_their_rules() -> None:
 
 
 def test_numbers_have_mean_median_groups_and_an_existing_prediction() -> None:
-    """Regression: a column that already is a prediction wins over the group mean, which wins over the mean."""
+    """Regression: a column that already is a prediction beats the group mean, which beats the mean."""
     generator = np.random.default_rng(0)
     signature = Signature((Column("town", "string"), Column("list_price", "number")), "regression")
     town = generator.choice(np.array(["u", "v"], dtype=object), 1_000)
@@ -178,7 +178,7 @@ def test_the_season_is_found_and_beats_the_last_value(horizon: int) -> None:
     found = forecast(weekly(), horizon=horizon)
     best = found.evidence[0]
     assert best.numbers["season"] == 7 and "the last value is the wrong baseline" in best.sentence
-    assert best.numbers["scaled"] < (1.0 if horizon == 7 else 0.5)  # a week ahead the last value is last week's
+    assert best.numbers["scaled"] < (1.0 if horizon == 7 else 0.5)  # 7: the last value is last week's
 
 
 def test_a_given_season_is_taken() -> None:
@@ -202,7 +202,9 @@ def test_a_trend_is_drift() -> None:
 
 
 @pytest.mark.parametrize(
-    "leak", [lambda y: y * 1.0, lambda y: np.where(y == 1, "yes", "no").astype(object)], ids=["number", "text"]
+    "leak",
+    [lambda y: y * 1.0, lambda y: np.where(y == 1, "yes", "no").astype(object)],
+    ids=["number", "text"],
 )
 def test_a_feature_that_knows_the_target_is_named(leak: Callable[[Array], Array]) -> None:
     """A copy of the target, as a number or as text, is called a leak; an honest column is not."""
