@@ -1,4 +1,4 @@
-"""SEAM 2. What kind of predictor it is: rule, sklearn, lightgbm, onnx, pyfunc; and how a version lies on disk.
+"""SEAM 2. What kind of predictor it is (rule, sklearn, onnx), and how a version lies on disk.
 
     base        the contract of a predictor, and the columns that it takes
     signature   JSON rows in, checked columns out (answering path)

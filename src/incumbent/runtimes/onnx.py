@@ -12,7 +12,7 @@ import onnxruntime
 
 from incumbent.errors import ArtefactRefused
 from incumbent.records import Signature
-from incumbent.runtimes.base import Columns, Floats, n_rows
+from incumbent.runtimes.base import Columns, Floats, Opening, n_rows
 
 NULL_KEY = "incumbent.null"
 """Metadata key of the token that stands for a null string."""
@@ -46,9 +46,14 @@ class Onnx:
             return values.astype(np.float32).reshape(-1, 1)
 
 
-def load(content: bytes, signature: Signature) -> Onnx:
+def load(content: bytes, opening: Opening) -> Onnx:
     """The model of these bytes."""
-    return Onnx(content, signature)
+    return Onnx(content, opening.signature)
+
+
+def pack(model: Any, opening: Opening) -> tuple[str, bytes]:
+    """The part of a version that holds an ONNX model, given as bytes or as `Onnx`."""
+    return "model.onnx", model.content if isinstance(model, Onnx) else bytes(model)
 
 
 def _session(content: bytes) -> onnxruntime.InferenceSession:

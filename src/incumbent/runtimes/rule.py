@@ -1,7 +1,7 @@
 """Naive rules: what any model must beat, and what answers when all else fails.
 
-In: a rule as a JSON object and a Signature. Out: a Predictor in plain numpy. Rules are fitted by steps.baseline;
-here they only answer. A column that a rule reads may be null: the rule's `default` answers then.
+In: a rule as a JSON object and a Signature. Out: a Predictor in plain numpy. steps.baseline fits rules; here they
+only answer. A column that a rule reads may be null: the rule's `default` answers then.
 """
 
 import json
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from incumbent.errors import ArtefactRefused
 from incumbent.records import ColumnType, Json, Signature
 from incumbent.runtimes import signature as signatures
-from incumbent.runtimes.base import Columns, Floats, n_rows
+from incumbent.runtimes.base import Columns, Floats, Opening, n_rows
 
 Spec = Mapping[str, Json]
 _FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -70,14 +70,15 @@ class Rule:
         return self._answer(self.spec, {}, self.signature, rows)
 
 
-def load(content: bytes, signature: Signature) -> Rule:
-    """The rule that `dump` wrote."""
-    return Rule(json.loads(content), signature)
+def load(content: bytes, opening: Opening) -> Rule:
+    """The rule that `pack` wrote."""
+    return Rule(json.loads(content), opening.signature)
 
 
-def dump(rule: Rule) -> bytes:
-    """A rule as JSON."""
-    return json.dumps(rule.spec, sort_keys=True).encode()
+def pack(rule: Any, opening: Opening) -> tuple[str, bytes]:
+    """The part of a version that holds a `Rule` (or its spec), as JSON."""
+    spec = rule.spec if isinstance(rule, Rule) else Rule(rule, opening.signature).spec
+    return "rule.json", json.dumps(spec, sort_keys=True).encode()
 
 
 def group_keys(values: npt.NDArray[Any], type: ColumnType) -> list[str | None]:

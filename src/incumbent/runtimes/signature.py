@@ -37,8 +37,7 @@ def to_columns(rows: Sequence[Mapping[str, Json]], signature: Signature) -> Colu
     """Typed columns of n rows, in the order of the signature.
 
     Numbers are int or float (no bool, no string); `integer` wants whole ones; null, NaN and a missing key are
-    null. Times without an offset are read as UTC. Raises RowError for the first wrong value of the first wrong
-    column.
+    null. Times without an offset are read as UTC. Raises RowError for the first wrong value of a wrong column.
 
     >>> s = Signature((Column("hour", "integer"), Column("carrier", "string")), "regression")
     >>> to_columns([{"hour": 5, "carrier": "UA"}, {"carrier": None}], s)

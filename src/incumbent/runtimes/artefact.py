@@ -1,0 +1,243 @@
+"""A version on disk: blobs with a manifest, and golden rows that it must repeat at every load.
+
+In: a predictor or fitted estimator, its signature and a sample of its training rows. Out: the hash of a manifest,
+and later the Predictor again, verified. The manifest is JSON: {format, runtime, signature, schema, parts {name:
+sha256}, serves, golden, profile, libraries, facts, compile {made, reason, max_difference}}.
+On the answering path: a runtime is imported when a part of its kind is opened, by the tables below (the seam).
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from platform import python_version
+from typing import Any
+
+import numpy as np
+
+from incumbent.config import Versions
+from incumbent.errors import ArtefactRefused, DataError, GoldenMismatch, IncumbentError, MissingExtra, StoreDamaged
+from incumbent.records import Json, Signature
+from incumbent.runtimes import signature as signatures
+from incumbent.runtimes.base import Columns, Floats, Opening, Predictor, checked, n_rows
+from incumbent.storage.base import Blobs
+
+FORMAT = 1
+
+PACKERS: Mapping[str, str] = {
+    "rule": "incumbent.runtimes.rule:pack",
+    "onnx": "incumbent.runtimes.onnx:pack",
+    "sklearn": "incumbent.runtimes.sklearn:pack",
+}
+"""Runtime name -> `pack(model, opening) -> (name of the part, its bytes)`."""
+
+LOADERS: Mapping[str, str] = {
+    "rule.json": "incumbent.runtimes.rule:load",
+    "model.onnx": "incumbent.runtimes.onnx:load",
+    "twin.onnx": "incumbent.runtimes.onnx:load",
+    "native.skops": "incumbent.runtimes.sklearn:load_skops",
+    "native.pickle": "incumbent.runtimes.sklearn:load_pickle",
+}
+"""Name of a part -> `load(content, opening) -> Predictor`."""
+
+TWIN = "incumbent.runtimes.compile:twin"
+TWIN_PART = "twin.onnx"
+_LIBRARIES = ("numpy", "onnxruntime", "scikit-learn", "lightgbm", "pandas", "polars", "skl2onnx", "onnxmltools")
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """Where a version lies: the hash of its manifest, the part that answers, and what is worth saying about it."""
+
+    manifest: str
+    runtime: str
+    serves: str
+    notes: tuple[str, ...] = ()
+
+
+def save(
+    blobs: Blobs,
+    model: Any,
+    *,
+    runtime: str,
+    signature: Signature,
+    sample: Columns,
+    versions: Versions,
+    facts: Mapping[str, Json] | None = None,
+    profile: Mapping[str, Json] | None = None,
+    schema: Mapping[str, Json] | None = None,
+) -> Saved:
+    """Store a model as blobs and prove that it loads and answers.
+
+    `sample` holds training rows (2,000 or more make a good proof of the twin); `versions.golden_rows` of them,
+    evenly spread, become the golden rows. `schema` is `frames.schema(rows).to_json()` of the training rows.
+    Raises ArtefactRefused when the model cannot be stored safely or does not answer its own rows, DataError when
+    there is no row, MissingExtra when a package is not installed.
+    """
+    if not n_rows(sample):
+        raise DataError("found no row, expected training rows: some of them become the golden rows")
+    opening = Opening(signature, versions, schema, vouched=True)
+    part, content = _runtime(PACKERS, runtime)(model, opening)
+    native = _runtime(LOADERS, part)(content, opening)
+    golden = _spread(sample, versions.golden_rows)
+    parts, outputs = {part: content}, {part: _answers(native, golden)}
+    compiled, serves = _compile(native, sample, versions), part
+    if isinstance(compiled.get("content"), bytes):
+        parts[TWIN_PART], serves = compiled.pop("content"), TWIN_PART
+        outputs[TWIN_PART] = _answers(_runtime(LOADERS, TWIN_PART)(parts[TWIN_PART], opening), golden)
+    rows = signatures.to_rows(golden, signature)
+    manifest = {
+        "format": FORMAT,
+        "runtime": runtime,
+        "signature": signatures.to_json(signature),
+        "schema": schema,
+        "parts": {name: blobs.put(found) for name, found in parts.items()},
+        "serves": serves,
+        "golden": blobs.put(_json({"rows": rows, "outputs": {k: v.tolist() for k, v in outputs.items()}})),
+        "profile": None if profile is None else blobs.put(_json(profile)),
+        "libraries": libraries(),
+        "facts": dict(facts or {}),
+        "compile": compiled,
+    }
+    note = () if compiled["reason"] is None else (f"no compiled twin: {compiled['reason']}",)
+    return Saved(blobs.put(_json(manifest)), runtime, serves, note)
+
+
+def manifest(blobs: Blobs, digest: str) -> dict[str, Json]:
+    """The manifest under this hash. Raises StoreDamaged when it is missing or changed, ArtefactRefused when it is
+    none, or of another release."""
+    try:
+        found = json.loads(_blob(blobs, digest, "manifest"))
+    except ValueError:
+        raise ArtefactRefused(f"{digest[:12]}… is no manifest: expected a JSON object") from None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        shown = found.get("format") if isinstance(found, dict) else type(found).__name__
+        raise ArtefactRefused(f"manifest {digest[:12]}…: found format {shown!r}, expected {FORMAT}: register it anew")
+    return found
+
+
+def open_version(blobs: Blobs, digest: str, versions: Versions, known: Collection[str] = ()) -> Predictor:
+    """The predictor that answers for this manifest, after it repeated its golden rows.
+
+    `known` are hashes that our own ledger names (of manifests, or of pickles): nothing else unpickles. Raises
+    StoreDamaged, ArtefactRefused, MissingExtra, or GoldenMismatch with the row, what was stored and what was found.
+    """
+    found = manifest(blobs, digest)
+    return _open(blobs, digest, found, str(found["serves"]), versions, known)
+
+
+def open_native(blobs: Blobs, digest: str, versions: Versions, known: Collection[str] = ()) -> Predictor:
+    """The predictor as it was registered, not its compiled twin. Errors as for `open_version`."""
+    found = manifest(blobs, digest)
+    part = next(name for name in found["parts"] if name != TWIN_PART)
+    return _open(blobs, digest, found, part, versions, known)
+
+
+def profile(blobs: Blobs, digest: str) -> dict[str, Json] | None:
+    """The profile of the training rows, or None where none was stored."""
+    found = manifest(blobs, digest)["profile"]
+    return None if found is None else dict(json.loads(_blob(blobs, found, "profile")))
+
+
+def libraries() -> dict[str, str]:
+    """Versions of Python and of the packages on which an answer may depend, as far as they are installed."""
+    found = {"python": python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _open(
+    blobs: Blobs, digest: str, found: Mapping[str, Json], part: str, versions: Versions, known: Collection[str]
+) -> Predictor:
+    signature = signatures.from_json(found["signature"])
+    sha = found["parts"][part]
+    opening = Opening(signature, versions, found["schema"], vouched=digest in known or sha in known)
+    predictor: Predictor = _runtime(LOADERS, part)(_blob(blobs, sha, part), opening)
+    golden = json.loads(_blob(blobs, found["golden"], "golden rows"))
+    _replay(predictor, golden["rows"], golden["outputs"][part], part, found["libraries"])
+    return predictor
+
+
+def _replay(
+    predictor: Predictor, rows: list[dict[str, Json]], stored: Json, part: str, recorded: Mapping[str, str]
+) -> None:
+    """Raise GoldenMismatch unless the rows give what was stored: to 1e-6, to 1e-5 in float32 (ONNX)."""
+    expected = np.asarray(stored, dtype=np.float64)
+    answers = _answers(predictor, signatures.to_columns(rows, predictor.signature))
+    tolerance = 1e-5 if part.endswith(".onnx") else 1e-6
+    scale = 1.0 if predictor.signature.classifies else np.maximum(1.0, np.abs(expected))
+    wrong = np.argwhere((np.abs(answers - expected) > tolerance * scale).reshape(len(rows), -1).any(axis=1))
+    if not wrong.size:
+        return
+    row, now = int(wrong[0, 0]), libraries()
+    changed = [f"{k} {v} → {now.get(k, 'missing')}" for k, v in recorded.items() if now.get(k) != v]
+    raise GoldenMismatch(
+        f"{part}: golden row {row} ({len(wrong)} of {len(rows)} differ): stored {expected[row].tolist()}, "
+        f"found {answers[row].tolist()}, tolerance {tolerance:g}. "
+        + (f"Since then changed: {', '.join(changed)}." if changed else "No library changed.")
+        + " Register it anew, or install the libraries that it was made with."
+    )
+
+
+def _answers(predictor: Predictor, columns: Columns) -> Floats:
+    try:
+        return checked(predictor.predict(columns), predictor.signature, n_rows(columns))
+    except (IncumbentError, MemoryError):
+        raise
+    except Exception as error:  # a model may raise anything
+        raise ArtefactRefused(
+            f"the model does not answer its own training rows: {type(error).__name__}: {error}. "
+            "Expected a model that takes the features of the signature: "
+            f"{', '.join(f'{c.name} ({c.type})' for c in predictor.signature.columns)}"
+        ) from error
+
+
+def _compile(native: Predictor, sample: Columns, versions: Versions) -> dict[str, Any]:
+    """What the manifest says of the twin; `content` holds its bytes where one was proved."""
+    if native.runtime != "sklearn":
+        return {"made": False, "reason": None, "max_difference": None}
+    if not versions.compile:
+        return {"made": False, "reason": "versions.compile = false", "max_difference": None}
+    found = _callable(TWIN)(native, sample)
+    if isinstance(found, str):
+        return {"made": False, "reason": found, "max_difference": None}
+    return {"made": True, "reason": None, "max_difference": found.max_difference, "content": found.content}
+
+
+def _runtime(table: Mapping[str, str], name: str) -> Any:
+    if name not in table:
+        raise ArtefactRefused(f"found the runtime or part {name!r}, expected one of {', '.join(table)}")
+    return _callable(table[name])
+
+
+def _callable(target: str) -> Any:
+    """The function behind "module:name"; imported here, because the packages of a runtime are optional and heavy."""
+    module, name = target.split(":")
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("incumbent"):
+            raise
+        raise MissingExtra(error.name or module, purpose=f"{module.rsplit('.', 1)[-1]} versions") from error
+
+
+def _spread(columns: Columns, most: int) -> Columns:
+    rows = n_rows(columns)
+    picked = np.unique(np.linspace(0, rows - 1, min(rows, max(most, 1))).astype(int))
+    return {name: values[picked] for name, values in columns.items()}
+
+
+def _blob(blobs: Blobs, digest: str, what: str) -> bytes:
+    try:
+        return blobs.get(digest)
+    except KeyError:
+        raise StoreDamaged(f"{what} {digest[:12]}… is missing from the store, expected a blob of that hash") from None
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
