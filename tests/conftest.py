@@ -4,6 +4,10 @@ from hypothesis import HealthCheck, settings
 
 # Tests assert no timing (that is for benchmarks/), and a failure found once must be found again.
 settings.register_profile(
-    "incumbent", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+    "incumbent",
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("incumbent")

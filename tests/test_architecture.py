@@ -21,7 +21,7 @@ JUDGING = {
 PLACES = re.compile(
     r"""
       (?<![\w.}])/ (?: work | root | home/\w+ | Users/\w+ | opt/pypi ) /
-    | pypi [.] org | python hosted [.] org | conda [.] anaconda | artifactory | index [-] url
+    | pypi [.] org | python hosted [.] org | conda [.] anaconda | arti factory | index [-] url
     """,
     re.VERBOSE,
 )
