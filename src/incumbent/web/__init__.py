@@ -1,0 +1,12 @@
+"""DOOR 2, for people: pages that show records.
+
+    app         the addresses, and the headers that every page has
+    dashboard   who answers, what runs, what the five steps found, the plan, the ledger
+    versions    one version: what it takes, where it came from, what is known about it
+    review      the rows that were drawn for people
+    evidence    where evidence lies on the ledger
+    words       times, shares and numbers as people write them
+
+Each page is a dictionary that is read from storage: the template shows it, and the `.json` twin is it.
+Pages compute nothing, draw nothing and need no JavaScript; the judging path drew and stored the pictures.
+"""

@@ -1,0 +1,212 @@
+"""The dashboard: who answers, what is behind it, what runs, what the five steps found, the plan, the ledger.
+
+In: the stored facts and the settings. Out: one dictionary, which is the page and its JSON twin. Reads the
+ledger once; sums, draws and decides nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from typing import get_type_hints
+
+from incumbent.config import Config, Plan
+from incumbent.loop.fold import roles as fold
+from incumbent.loop.sentences import sentence
+from incumbent.records import Event, Json, Micros, Roles, Step, Version
+from incumbent.storage.opening import Facts
+from incumbent.storage.pictures import Pictures
+from incumbent.web import evidence as lying
+from incumbent.web import words
+from incumbent.web.evidence import Found
+
+EVENTS_A_PAGE = 30
+STEPS: tuple[tuple[Step, str, str], ...] = (
+    ("baseline", "What must be beaten?", "incumbent baseline"),
+    ("gate", "Is the candidate good enough on the same held-out rows?", "incumbent gate"),
+    ("live", "Is it better on live traffic?", "incumbent live start"),
+    ("speed", "Can it answer inside its latency budget?", "incumbent speed"),
+    ("upkeep", "Is it still right?", "incumbent upkeep tick"),
+)
+# Evidence repeats at every look; these events are what was done about it.
+MOVES = (
+    "VersionRegistered",
+    "BaselineSet",
+    "GateDecided",
+    "Overridden",
+    "TrialStarted",
+    "EnrolmentRaised",
+    "PhaseStarted",
+    "TrialDecided",
+    "Promoted",
+    "RolledBack",
+    "WatchStarted",
+    "WatchStopped",
+    "AlarmRaised",
+    "RetrainRefused",
+)
+PICTURES = {
+    "incumbents": ("Who was the incumbent", "Each version's time in office; marks show refusals and alarms."),
+    "trial": (
+        "The trial's interval over time",
+        "The challenger's gain, with bounds that hold at every look.",
+    ),
+    "loss": ("Loss of what was served, by week", "Mean loss of labelled answers; lower is better."),
+    "baseline": ("What must be beaten", "The naive rules on held-out rows, with 95 % intervals."),
+    "latency": ("How fast it answers", "Single-row latency against the budget."),
+}
+
+
+def page(facts: Facts, config: Config, before: int | None = None, moves: bool = False) -> dict[str, Json]:
+    """Everything that the dashboard shows. `before` pages the ledger: events with a smaller sequence number;
+    `moves` leaves out what was only looked at."""
+    events = facts.ledger.events()
+    roles = fold(events)
+    found = lying.all_of(events)
+    return {
+        "task": task(config),
+        "incumbent": _incumbent(roles, events),
+        "behind": _behind(roles),
+        "trial": _trial(roles, found),
+        "watch": _watch(roles, events),
+        "steps": [_step(found, name, question, command) for name, question, command in STEPS],
+        "plan": plan(config),
+        "pictures": pictures(config, facts),
+        "counts": asdict(facts.log.totals()),
+        "ledger": ledger(events, roles, before, moves),
+    }
+
+
+def task(config: Config) -> dict[str, Json]:
+    """What is predicted, for the head of every page."""
+    told = config.task
+    return {"name": told.name, "kind": told.kind, "target": told.target, "metric": told.metric,
+            "timezone": told.timezone or "UTC"}  # fmt: skip
+
+
+def card(version: Version) -> dict[str, Json]:
+    """A version in short."""
+    return {
+        "name": version.name,
+        "description": version.description,
+        "runtime": version.runtime,
+        "serves": version.serves,
+        "recipe": version.recipe,
+        "parent": version.parent,
+        "trained_until": version.trained_until,
+        "n_rows": version.n_rows,
+        "answers": version.answers,
+    }
+
+
+def plan(config: Config) -> list[dict[str, Json]]:
+    """The answers of the onset. `answer` is None where nothing was said; `write` says what to write."""
+    hints = get_type_hints(Plan)
+    told = []
+    for setting in fields(Plan):
+        value = getattr(config.plan, setting.name)
+        unit = setting.metadata["unit"]
+        answer = ", ".join(value) if isinstance(value, tuple) else words.number(value)
+        example = {str: '"…"', float: "1.0"}.get(hints[setting.name], '["…"]')
+        told.append({
+            "key": setting.name,
+            "question": setting.metadata["sentence"],
+            "answer": f"{answer} {unit}".strip() if value else None,
+            "write": f"{setting.name} = {example}",
+        })  # fmt: skip
+    return told
+
+
+def pictures(config: Config, facts: Facts) -> list[dict[str, Json]]:
+    """The stored pictures in the order of the page. A name has a light and a dark drawing."""
+    index = Pictures(config.store_path, facts.blobs).index()
+    told = []
+    for name, (title, caption) in PICTURES.items():
+        light, dark = index.get(f"{name}.light"), index.get(f"{name}.dark")
+        if light and dark:
+            told.append({
+                "name": name,
+                "title": title,
+                "caption": caption,
+                "at": light.at,
+                "light": f"/pictures/{name}.light.svg?v={light.digest[:16]}",
+                "dark": f"/pictures/{name}.dark.svg?v={dark.digest[:16]}",
+            })  # fmt: skip
+    return told
+
+
+def ledger(events: Sequence[Event], roles: Roles, before: int | None, moves: bool) -> dict[str, Json]:
+    """One page of the ledger, the newest first, as sentences. `older` is the next page's `before`."""
+    kept = [
+        event
+        for event in events
+        if (before is None or event.sequence < before) and (not moves or event.type in MOVES)
+    ]
+    shown = kept[-EVENTS_A_PAGE:]
+    return {
+        "events": [line(event, roles) for event in reversed(shown)],
+        "total": len(events),
+        "before": before,
+        "moves": moves,
+        "older": shown[0].sequence if len(kept) > len(shown) else None,
+    }
+
+
+def line(event: Event, roles: Roles) -> dict[str, Json]:
+    """An event as a page shows it; `version` is the registered version that it is about, if any."""
+    named = event.data.get("version")
+    version = named["name"] if isinstance(named, dict) else named
+    return {
+        "sequence": event.sequence,
+        "type": event.type,
+        "at": event.at,
+        "time": words.iso(event.at),
+        "actor": event.actor,
+        "sentence": sentence(event),
+        "version": version if version in roles.versions else None,
+        "moves": event.type in MOVES,
+    }
+
+
+def _incumbent(roles: Roles, events: Sequence[Event]) -> dict[str, Json] | None:
+    if roles.incumbent is None:
+        return None
+    since = [event for event in events if event.type in ("Promoted", "RolledBack")][-1]
+    return {
+        **card(roles.versions[roles.incumbent]),
+        "since": since.at,
+        "reason": since.reason,
+        "is_baseline": roles.incumbent == roles.baseline,
+    }
+
+
+def _behind(roles: Roles) -> list[dict[str, Json]]:
+    """Who answers when the incumbent fails, in that order."""
+    places = (("previous", roles.previous), ("baseline", roles.baseline))
+    seen, chain = {roles.incumbent}, []
+    for role, name in places:
+        if name is not None and name not in seen:
+            chain.append({"role": role, **card(roles.versions[name])})
+            seen.add(name)
+    return chain
+
+
+def _trial(roles: Roles, found: Sequence[Found]) -> dict[str, Json] | None:
+    if roles.trial is None:
+        return None
+    look = lying.last_look(found, roles.trial)
+    told: dict[str, Json] = {**asdict(roles.trial), "look": None, "arms": []}
+    if look is not None:
+        told |= {"look": lying.shown(look), "arms": lying.arms(look.evidence)}
+    return told
+
+
+def _watch(roles: Roles, events: Sequence[Event]) -> dict[str, Json] | None:
+    if roles.watch is None:
+        return None
+    began: list[Micros] = [event.at for event in events if event.type == "WatchStarted"]
+    return {"version": roles.watch, "since": began[-1] if began else None}
+
+
+def _step(found: Sequence[Found], name: Step, question: str, command: str) -> dict[str, Json]:
+    last = lying.latest(found, name)
+    return {"step": name, "question": question, "command": command,
+            "evidence": None if last is None else lying.shown(last)}  # fmt: skip
