@@ -6,21 +6,36 @@ no step, no project and no plotting.
 """
 
 import os
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from importlib.util import find_spec
 
 from incumbent.server.door import Door, Receive, Scope, Send
 from incumbent.server.serving import CLOCK_VARIABLE, PROJECT_VARIABLE, open_door
 
+Pages = Callable[[Scope, Receive, Send], Awaitable[None]]
+
 
 class App:
-    """Both doors behind one address."""
+    """Both doors behind one address. Without pages every path is the programs' (an unknown one is a 404)."""
 
-    def __init__(self, door: Door) -> None:
-        self.door = door
+    def __init__(self, door: Door, pages: Pages | None = None) -> None:
+        self.door, self.pages = door, pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.door(scope, receive, send)
+        for_people = scope["type"] == "http" and not self.door.owns(scope["path"])
+        await (self.pages if for_people and self.pages else self.door)(scope, receive, send)
 
 
 def app() -> App:
     """The application of one process; its stores are closed at the end of the ASGI lifespan."""
-    return App(open_door(os.environ.get(PROJECT_VARIABLE, "."), os.environ.get(CLOCK_VARIABLE, "wall")))
+    door = open_door(os.environ.get(PROJECT_VARIABLE, "."), os.environ.get(CLOCK_VARIABLE, "wall"))
+    return App(door, _pages(door))
+
+
+def _pages(door: Door) -> Pages | None:
+    """`incumbent.web.app.pages(facts, config)`, an ASGI application; None in an installation without it."""
+    if find_spec("incumbent.web") is None:
+        return None
+    pages: Pages = import_module("incumbent.web.app").pages(door.answerer.facts, door.answerer.config)
+    return pages

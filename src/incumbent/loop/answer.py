@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal
 
-import numpy as np
-
 from incumbent.clock import wall
 from incumbent.config import Config
 from incumbent.engines.base import Engine
@@ -25,8 +23,6 @@ from incumbent.loop import fold, log, outcome, predict, route, shadow
 from incumbent.records import (
     SECOND,
     Answer,
-    Json,
-    Label,
     Micros,
     Outcome,
     Prediction,
@@ -189,7 +185,9 @@ class Answerer:
         predictions: list[Prediction | None] = [None] * len(requests)
         for version in dict.fromkeys(each.version for each in assigned):
             rows = [i for i, each in enumerate(assigned) if each.version == version]
-            features = _Features(state.signature, columns, [request.features for request in requests], rows)
+            features = predict.Features(
+                state.signature, columns, [request.features for request in requests], rows
+            )
             served = self.chain.predict(state.engines, route.order(state.routes, version), features.of)
             outputs = served.output.reshape(len(rows), -1).tolist()
             for i, output in zip(rows, outputs, strict=True):
@@ -198,13 +196,15 @@ class Answerer:
         self.facts.log.append(kept)
         self._count(kept, state.routes)
         if state.routes.shadows:
-            whole = _Features(state.signature, columns, [r.features for r in requests], range(len(requests)))
+            whole = predict.Features(
+                state.signature, columns, [r.features for r in requests], range(len(requests))
+            )
             self.queue.put(
                 shadow.Answered(
                     [p.id for p in kept], [p.served_by for p in kept], state.routes.shadows, whole.of
                 )
             )
-        return [_answer(prediction, state.signature) for prediction in kept]
+        return [log.answer_of(prediction, state.signature) for prediction in kept]
 
     def _again(self, state: State, requests: Sequence[Request]) -> list[Answer] | IncumbentError:
         """Answer a group in which an id came before: from the log where it did, anew where it did not."""
@@ -218,7 +218,9 @@ class Answerer:
                     }
                 except IdReused:
                     continue  # another process answered the same id between the two calls: read the log again
-                answers |= {id: _answer(prediction, state.signature) for id, prediction in before.items()}
+                answers |= {
+                    id: log.answer_of(prediction, state.signature) for id, prediction in before.items()
+                }
                 return [answers[request.id] for request in requests]
             raise StorageError(
                 "an id was answered by another process at the same time; send the request again"
@@ -341,58 +343,6 @@ class Answerer:
             with self._answering, self._shadowing:
                 pass
             _close(old, self._state)
-
-
-@dataclass(frozen=True, slots=True)
-class _Features:
-    """Rows as any engine takes them: picked from the incumbent's columns, or converted anew."""
-
-    signature: Signature
-    columns: Columns
-    rows: Sequence[Mapping[str, Json]]
-    picked: Sequence[int]
-
-    def of(self, engine: Engine) -> Columns:
-        if not _covers(self.signature, engine.signature):
-            try:
-                return to_columns([self.rows[i] for i in self.picked], engine.signature)
-            except RowError as error:
-                raise PredictError(f"{engine.version} does not take this row: {error}") from error
-        if len(self.picked) == len(self.rows):
-            return {name: self.columns[name] for name in engine.signature.names}
-        index = np.asarray(self.picked)
-        return {name: self.columns[name][index] for name in engine.signature.names}
-
-
-def _covers(ours: Signature, theirs: Signature) -> bool:
-    """Are all of their columns among ours, with the same type, and null only where they take null?"""
-    if ours is theirs or ours.columns is theirs.columns:
-        return True
-    known = {column.name: column for column in ours.columns}
-    return all(
-        c.name in known and c.type == known[c.name].type and (c.nullable or not known[c.name].nullable)
-        for c in theirs.columns
-    )
-
-
-def _answer(prediction: Prediction, signature: Signature) -> Answer:
-    best: Label = prediction.output[0]
-    probabilities = None
-    if signature.classifies:
-        best = signature.classes[prediction.output.index(max(prediction.output))]
-        probabilities = dict(zip(map(_key, signature.classes), prediction.output, strict=True))
-    return Answer(
-        prediction.id,
-        best,
-        prediction.version,
-        prediction.served_by,
-        probabilities,
-        prediction.fallback_reason,
-    )
-
-
-def _key(label: Label) -> str:
-    return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 def _close(old: State, new: State) -> None:

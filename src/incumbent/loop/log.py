@@ -15,7 +15,7 @@ from pathlib import Path
 from uuid import UUID
 
 from incumbent.errors import IdReused, StorageError
-from incumbent.records import Json, Micros, Prediction, Request
+from incumbent.records import Answer, Json, Label, Micros, Prediction, Request, Signature
 from incumbent.storage.base import Log
 
 SALT_FILE = "salt"
@@ -26,7 +26,7 @@ def new_id(at: Micros) -> str:
     """A UUIDv7 (RFC 9562) of a task time: sorted by time to a quarter of a microsecond, 62 random bits.
 
     >>> new_id(1364774400000000)[:18]
-    '013dc2ac-7400-7000'
+    '013dc2e4-b000-7000'
     """
     milliseconds, rest = divmod(at, 1000)
     fraction = rest * 4096 // 1000
@@ -83,6 +83,28 @@ def answered_before(log: Log, requests: Sequence[Request], private: Privacy) -> 
                 "expected the same ones (a retry), or an id of its own"
             )
     return logged
+
+
+def answer_of(prediction: Prediction, signature: Signature) -> Answer:
+    """What the client hears of a logged prediction: the most probable class (among equals the first), or the
+    number."""
+    best: Label = prediction.output[0]
+    probabilities = None
+    if signature.classifies:
+        best = signature.classes[prediction.output.index(max(prediction.output))]
+        probabilities = dict(zip(map(_key, signature.classes), prediction.output, strict=True))
+    return Answer(
+        prediction.id,
+        best,
+        prediction.version,
+        prediction.served_by,
+        probabilities,
+        prediction.fallback_reason,
+    )
+
+
+def _key(label: Label) -> str:
+    return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 def _project_salt(path: Path) -> bytes:

@@ -11,9 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from incumbent.engines.base import Engine
-from incumbent.errors import PredictError
+from incumbent.errors import PredictError, RowError
+from incumbent.records import Json, Signature
 from incumbent.runtimes.base import Columns, Floats
+from incumbent.runtimes.signature import to_columns
 
 WINDOW_S = 30.0
 LEAST_CALLS = 20
@@ -164,6 +168,38 @@ class Chain:
     def breaker(self, name: str) -> Breaker:
         """The breaker of a version, closed when it is new."""
         return self.breakers.setdefault(name, Breaker(self._clock))
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Rows as any engine takes them: picked from the incumbent's columns, or converted anew."""
+
+    signature: Signature
+    columns: Columns
+    rows: Sequence[Mapping[str, Json]]
+    picked: Sequence[int]
+
+    def of(self, engine: Engine) -> Columns:
+        if not _covers(self.signature, engine.signature):
+            try:
+                return to_columns([self.rows[i] for i in self.picked], engine.signature)
+            except RowError as error:
+                raise PredictError(f"{engine.version} does not take this row: {error}") from error
+        if len(self.picked) == len(self.rows):
+            return {name: self.columns[name] for name in engine.signature.names}
+        index = np.asarray(self.picked)
+        return {name: self.columns[name][index] for name in engine.signature.names}
+
+
+def _covers(ours: Signature, theirs: Signature) -> bool:
+    """Are all of their columns among ours, with the same type, and null only where they take null?"""
+    if ours is theirs or ours.columns is theirs.columns:
+        return True
+    known = {column.name: column for column in ours.columns}
+    return all(
+        c.name in known and c.type == known[c.name].type and (c.nullable or not known[c.name].nullable)
+        for c in theirs.columns
+    )
 
 
 class Passed(PredictError):

@@ -1,0 +1,121 @@
+"""Ids sort by time, private columns never lie in the log as they came, and a retry hears what was logged."""
+
+import os
+import stat
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from incumbent.errors import IdReused
+from incumbent.loop.log import SALT_FILE, Privacy, answer_of, answered_before, new_id, privacy
+from incumbent.records import Prediction, Request, Signature, micros
+
+AT = micros(datetime(2013, 4, 1, 17, 5, 30, 123_456, tzinfo=UTC))
+
+
+class Kept:
+    """A log that only finds."""
+
+    def __init__(self, *predictions: Prediction) -> None:
+        self.predictions = {prediction.id: prediction for prediction in predictions}
+
+    def find(self, ids: list[str]) -> dict[str, Prediction]:
+        return {id: self.predictions[id] for id in ids if id in self.predictions}
+
+
+def test_an_id_is_a_uuid_of_version_7() -> None:
+    """Version, variant and the millisecond are where RFC 9562 puts them."""
+    found = UUID(new_id(AT))
+    assert (found.version, found.variant) == (7, "specified in RFC 4122")
+    assert found.int >> 80 == AT // 1000
+
+
+def test_ids_sort_by_time_and_do_not_repeat() -> None:
+    """Ids of times a microsecond apart are in order; ten thousand of one time are all different."""
+    ids = [new_id(AT + i) for i in range(3000)]
+    assert ids == sorted(ids)
+    assert len({new_id(AT) for _ in range(10_000)}) == 10_000
+
+
+def test_private_columns_are_hashed(tmp_path: Path) -> None:
+    """The value is nowhere in what is kept; equal values hash alike, so they still join; null stays null."""
+    private = privacy(("name", "age"), "name", tmp_path)
+    found = private.features({"name": "Ann", "age": None, "hour": 5})
+    assert "Ann" not in repr(found)
+    assert (found["age"], found["hour"], len(found["name"])) == (None, 5, 32)
+    assert found["name"] == private.unit_of("Ann") == privacy(("name",), "name", tmp_path).hashed("Ann")
+    assert private.hashed(1) != private.hashed("1")
+
+
+def test_another_project_hashes_otherwise(tmp_path: Path) -> None:
+    """The salt is the project's own and secret: only its owner can read it."""
+    one, other = privacy(("name",), "", tmp_path / "a"), privacy(("name",), "", tmp_path / "b")
+    assert one.hashed("Ann") != other.hashed("Ann")
+    assert one.unit_of("Ann") == "Ann"
+    if os.name == "posix":
+        assert stat.S_IMODE((tmp_path / "a" / SALT_FILE).stat().st_mode) == 0o600
+
+
+def test_one_salt_wins_when_several_make_it_at_once(tmp_path: Path) -> None:
+    """Eight threads that open the project at once all hash alike, and leave no draft behind."""
+    start = threading.Barrier(8)
+    found: list[bytes] = []
+
+    def opens() -> None:
+        start.wait()
+        found.append(privacy(("name",), "", tmp_path).salt)
+
+    threads = [threading.Thread(target=opens) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(found)) == 1
+    assert len(found[0]) == 32
+    assert [path.name for path in tmp_path.iterdir()] == [SALT_FILE]
+
+
+def test_without_private_columns_nothing_is_copied_or_written(tmp_path: Path) -> None:
+    """The features are kept as they are, and no salt is made."""
+    features = {"hour": 5}
+    assert privacy((), "unit", tmp_path).features(features) is features
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_retry_finds_its_answer() -> None:
+    """Same id, same features: the logged prediction. New ids are simply not there."""
+    logged = Prediction("a", AT, {"hour": 5}, "v1", "v1", (0.8, 0.2))
+    found = answered_before(Kept(logged), [Request("a", AT, {"hour": 5}), Request("b", AT, {"hour": 5})], Privacy())
+    assert found == {"a": logged}
+
+
+def test_a_retry_of_private_features_is_compared_by_hash(tmp_path: Path) -> None:
+    """The log holds hashes only, and still tells a retry from another row."""
+    private = privacy(("name",), "", tmp_path)
+    logged = Prediction("a", AT, private.features({"name": "Ann"}), "v1", "v1", (0.8, 0.2))
+    assert answered_before(Kept(logged), [Request("a", AT, {"name": "Ann"})], private) == {"a": logged}
+    with pytest.raises(IdReused):
+        answered_before(Kept(logged), [Request("a", AT, {"name": "Bob"})], private)
+
+
+@pytest.mark.parametrize("earlier", ["in the log", "in the same request"])
+def test_an_id_with_other_features_is_refused(earlier: str) -> None:
+    """It names the row and the id."""
+    first = Request("a", AT, {"hour": 5})
+    log = Kept(Prediction("a", AT, {"hour": 5}, "v1", "v1", (1.0,))) if earlier == "in the log" else Kept()
+    requests = [first, Request("a", AT, {"hour": 6})]
+    with pytest.raises(IdReused, match=r"row 1: the id 'a' came before with other features"):
+        answered_before(log, requests, Privacy())
+
+
+def test_an_answer_names_the_most_probable_class() -> None:
+    """Probabilities are keyed by class as text; booleans as JSON writes them; numbers have none."""
+    flags = Signature((), "binary", (False, True))
+    found = answer_of(Prediction("a", AT, {}, "v2", "v1", (0.4, 0.6), fallback_reason="timeout"), flags)
+    assert (found.prediction, found.probabilities) == (True, {"false": 0.4, "true": 0.6})
+    assert (found.version, found.served_by, found.fallback_reason) == ("v2", "v1", "timeout")
+    number = answer_of(Prediction("a", AT, {}, "v1", "v1", (3.5,)), Signature((), "regression"))
+    assert (number.prediction, number.probabilities) == (3.5, None)
