@@ -61,6 +61,7 @@ _ROW = (
 _LABEL = """(SELECT {what} FROM outcomes o WHERE o.prediction = p.seq AND o.name = 'label' AND o.known_at < :known
              ORDER BY o.revision DESC LIMIT 1)"""
 _KNOWN = "EXISTS (SELECT 1 FROM outcomes o WHERE o.prediction = p.seq AND o.name = 'label' AND o.known_at < :known)"
+_PLACES = "SELECT id, seq FROM predictions WHERE id IN ({})"
 _FOREVER = 2**63 - 1
 
 _floats = msgspec.json.Decoder(tuple[float, ...])
@@ -114,7 +115,7 @@ class SqliteLog:
         rows, labelled = [], []
         with self._database.writing() as connection:
             ids = list(dict.fromkeys(o.id for o in outcomes))
-            places = _by_id(connection, "SELECT id, seq FROM predictions WHERE id IN ({})", ids)
+            places = _by_id(connection, _PLACES, ids)
             latest: dict[tuple[str, str], str] = {}
             for chunk in _chunks(ids):
                 marks = ",".join("?" * len(chunk))
@@ -141,7 +142,7 @@ class SqliteLog:
 
     def put_losses(self, losses: Sequence[tuple[str, str, int]]) -> None:
         with self._database.writing() as connection:
-            places = _by_id(connection, "SELECT id, seq FROM predictions WHERE id IN ({})", [id for id, _, _ in losses])
+            places = _by_id(connection, _PLACES, [id for id, _, _ in losses])
             rows = [(places[id], version, loss) for id, version, loss in losses if id in places]
             connection.executemany("INSERT OR REPLACE INTO losses VALUES (?,?,?)", rows)
             connection.executemany(
@@ -174,7 +175,9 @@ class SqliteLog:
             "LEFT JOIN shadows s ON s.prediction = w.prediction AND s.version = w.version LIMIT :limit",
             {"known": _FOREVER, "limit": limit},
         )
-        return [Scored(id, version, _floats.decode(output), _value.decode(label)) for id, version, output, label in rows]
+        return [
+            Scored(id, version, _floats.decode(output), _value.decode(label)) for id, version, output, label in rows
+        ]
 
     def scan(
         self,
@@ -203,9 +206,9 @@ class SqliteLog:
     def reviews(self, since: Micros | None = None, open_only: bool = False, limit: int = 1000) -> list[Review]:
         wanted = f" AND NOT {_KNOWN}" if open_only else ""
         rows = self._database.read(
-            f"SELECT r.id, r.at, r.version, r.reason, r.propensity, r.policy, {_LABEL.format(what='o.value')}, r.reviewer "
-            f"FROM reviews r JOIN predictions p ON p.seq = r.prediction WHERE r.at >= :since{wanted} "
-            "ORDER BY r.at DESC, r.prediction DESC LIMIT :limit",
+            "SELECT r.id, r.at, r.version, r.reason, r.propensity, r.policy, "
+            f"{_LABEL.format(what='o.value')}, r.reviewer FROM reviews r JOIN predictions p ON p.seq = r.prediction "
+            f"WHERE r.at >= :since{wanted} ORDER BY r.at DESC, r.prediction DESC LIMIT :limit",
             {"since": _low(since), "known": _FOREVER, "limit": limit},
         )
         return [_review(row) for row in rows]
@@ -230,7 +233,9 @@ class SqliteLog:
             """,
             {"trial": trial, "phase": phase, "matured": matured_before, "known": known_before, "window": window},
         )
-        return [UnitSum(*row[:5], _whole(*row[5:])) for row in rows]
+        return [
+            UnitSum(unit, arm, seen, labelled, failed, _whole(*loss)) for unit, arm, seen, labelled, failed, *loss in rows
+        ]
 
     def block_sums(
         self,
@@ -267,7 +272,7 @@ class SqliteLog:
             """,
             {"period": period, "since": since, "until": until, "known": known_before, "offset": offset},
         )
-        return [PeriodSum(*row[:3], _whole(*row[3:])) for row in rows]
+        return [PeriodSum(period, seen, labelled, _whole(*loss)) for period, seen, labelled, *loss in rows]
 
     def shadow_failures(self, version: str, since: Micros) -> tuple[int, int]:
         row = self._database.read(
@@ -304,7 +309,7 @@ def _join_pending(connection: sqlite3.Connection, ids: Sequence[str]) -> None:
     if connection.execute("SELECT 1 FROM outcomes WHERE prediction IS NULL LIMIT 1").fetchone() is None:
         return
     waiting = _by_id(connection, "SELECT id, 1 FROM outcomes WHERE prediction IS NULL AND id IN ({})", ids)
-    places = _by_id(connection, "SELECT id, seq FROM predictions WHERE id IN ({})", list(waiting))
+    places = _by_id(connection, _PLACES, list(waiting))
     connection.executemany(
         "UPDATE outcomes SET prediction = ? WHERE id = ? AND prediction IS NULL", [(v, k) for k, v in places.items()]
     )
@@ -320,7 +325,8 @@ def _to_score(connection: sqlite3.Connection, places: Sequence[int]) -> None:
     rows = [(place,) for place in places]
     connection.executemany("INSERT OR IGNORE INTO work SELECT seq, served_by FROM predictions WHERE seq = ?", rows)
     connection.executemany(
-        "INSERT OR IGNORE INTO work SELECT prediction, version FROM shadows WHERE prediction = ? AND output IS NOT NULL",
+        "INSERT OR IGNORE INTO work SELECT prediction, version FROM shadows "
+        "WHERE prediction = ? AND output IS NOT NULL",
         rows,
     )
 
@@ -363,7 +369,8 @@ def _prediction(row: tuple[Any, ...]) -> Prediction:
 
 def _review(row: tuple[Any, ...]) -> Review:
     id, at, version, reason, propensity, policy, label, reviewer = row
-    return Review(id, at, version, reason, propensity, policy, None if label is None else _value.decode(label), reviewer)
+    said = None if label is None else _value.decode(label)
+    return Review(id, at, version, reason, propensity, policy, said, reviewer)
 
 
 def _logged(row: tuple[Any, ...]) -> LoggedRow:
