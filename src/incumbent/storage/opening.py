@@ -1,35 +1,58 @@
-"""Open the three stores of a project, as its configuration says."""
+"""Open the three stores of a project: where `store.path` says, as `[store]` wants them.
+
+In: a Config. Out: Facts (log, ledger, blobs), to be closed. The folder is made when it is not there:
+
+    <store.path>/log.db  ledger.db  blobs/
+"""
 
 from dataclasses import dataclass
+from types import TracebackType
 
 from incumbent.config import Config
-from incumbent.errors import StorageError
+from incumbent.storage import files, sqlite
 from incumbent.storage.base import Blobs, Ledger, Log
-from incumbent.storage.files import open_blobs
-from incumbent.storage.sqlite import open_ledger, open_log
+
+BLOBS = "blobs"
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The stores of one project. Close them when done; twice is fine."""
+    """The three stores of one project. A `with` block closes them."""
 
     log: Log
     ledger: Ledger
     blobs: Blobs
 
     def close(self) -> None:
+        """Give back files and connections. Twice is fine."""
         self.log.close()
         self.ledger.close()
 
+    def __enter__(self) -> "Facts":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
 
 def open_facts(config: Config) -> Facts:
-    """Log, Ledger and Blobs below `config.store_path`, made when they are not there.
+    """The stores of a project.
 
-    Raises StorageError when the folder cannot be written, SchemaMismatch when another release wrote the store.
+    Raises SchemaMismatch, StoreDamaged, StoreLocked or StoreFull for a store that cannot be used, StorageError for a
+    folder that cannot be made or written.
     """
-    folder = config.store_path
+    blobs = open_blobs(config)
+    log = sqlite.open_log(config.store_path, config.store)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"the store {folder} cannot be made: {error.strerror}; set store.path") from error
-    return Facts(open_log(folder, config.store), open_ledger(folder, config.store), open_blobs(folder / "blobs"))
+        ledger = sqlite.open_ledger(config.store_path, config.store)
+    except BaseException:
+        log.close()
+        raise
+    return Facts(log, ledger, blobs)
+
+
+def open_blobs(config: Config) -> Blobs:
+    """Only the bytes: what a worker process needs to load a version."""
+    return files.open_blobs(config.store_path / BLOBS)

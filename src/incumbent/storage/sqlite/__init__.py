@@ -1,0 +1,18 @@
+"""Log and Ledger in two SQLite files of one folder, with nothing but the standard library.
+
+    open_log(folder, store)     log.db: predictions, outcomes, shadows, losses, reviews
+    open_ledger(folder, store)  ledger.db: events and leases (a file of its own: polling it never waits for traffic)
+
+`schema` says what is kept, `database` how a file is opened, written and read, `rows` how a record becomes a row;
+`log`, `arrivals` and `sums` are the Log, `ledger` the Ledger. The contracts stand in `storage.base`.
+
+Durability. `commit` is WAL with synchronous NORMAL: what was committed survives a killed process; a power cut may
+take back the last commits, and leaves the file whole. `fsync` is synchronous FULL: each commit is on the disk.
+`behind` is the same as `commit` here: what makes it quick is that the caller answers before it calls. (synchronous
+OFF would save only the fsync of a checkpoint, and a power cut could leave a damaged file.)
+"""
+
+from incumbent.storage.sqlite.ledger import SqliteLedger, open_ledger
+from incumbent.storage.sqlite.log import SqliteLog, open_log
+
+__all__ = ["SqliteLedger", "SqliteLog", "open_ledger", "open_log"]
