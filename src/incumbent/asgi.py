@@ -7,11 +7,10 @@ no step, no project and no plotting.
 
 import os
 from collections.abc import Awaitable, Callable
-from importlib import import_module
-from importlib.util import find_spec
 
 from incumbent.server.door import Door, Receive, Scope, Send
 from incumbent.server.serving import CLOCK_VARIABLE, PROJECT_VARIABLE, open_door
+from incumbent.web.app import pages
 
 Pages = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -30,12 +29,4 @@ class App:
 def app() -> App:
     """The application of one process; its stores are closed at the end of the ASGI lifespan."""
     door = open_door(os.environ.get(PROJECT_VARIABLE, "."), os.environ.get(CLOCK_VARIABLE, "wall"))
-    return App(door, _pages(door))
-
-
-def _pages(door: Door) -> Pages | None:
-    """`incumbent.web.app.pages(facts, config)`, an ASGI application; None in an installation without it."""
-    if find_spec("incumbent.web") is None:
-        return None
-    pages: Pages = import_module("incumbent.web.app").pages(door.answerer.facts, door.answerer.config)
-    return pages
+    return App(door, pages(door.answerer.facts, door.answerer.config))

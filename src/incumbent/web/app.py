@@ -94,8 +94,8 @@ def _dashboard(facts: Facts, config: Config, request: Request) -> Page:
     before = request.query_params.get("before")
     if before is not None and not (before.isascii() and before.isdecimal() and len(before) <= 18):
         raise DataError(f"before = {before[:40]!r}: expected the sequence number of an event, a whole number")
-    moves = "moves" in request.query_params
-    return dashboard.page(facts, config, None if before is None else int(before), moves)
+    every = "all" in request.query_params
+    return dashboard.page(facts, config, None if before is None else int(before), every)
 
 
 def _version(facts: Facts, config: Config, request: Request) -> Page:
@@ -125,9 +125,7 @@ def _json(page: Page, status: int = 200) -> Response:
     return Response(text, status, headers=HEADERS, media_type="application/json")
 
 
-def _show(
-    templates: Environment, template: str, page: Page, *, twin: str = "", status: int = 200
-) -> Response:
+def _show(templates: Environment, template: str, page: Page, *, twin: str = "", status: int = 200) -> Response:
     text = templates.get_template(template).render(**page, twin=twin)
     return Response(text, status, headers=HEADERS, media_type="text/html")
 

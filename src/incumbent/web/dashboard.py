@@ -55,9 +55,9 @@ PICTURES = {
 }
 
 
-def page(facts: Facts, config: Config, before: int | None = None, moves: bool = False) -> dict[str, Json]:
+def page(facts: Facts, config: Config, before: int | None = None, every: bool = False) -> dict[str, Json]:
     """Everything that the dashboard shows. `before` pages the ledger: events with a smaller sequence number;
-    `moves` leaves out what was only looked at."""
+    `every` shows what was only looked at, too."""
     events = facts.ledger.events()
     roles = fold(events)
     found = lying.all_of(events)
@@ -71,7 +71,7 @@ def page(facts: Facts, config: Config, before: int | None = None, moves: bool = 
         "plan": plan(config),
         "pictures": pictures(config, facts),
         "counts": asdict(facts.log.totals()),
-        "ledger": ledger(events, roles, before, moves),
+        "ledger": ledger(events, roles, before, every),
     }
 
 
@@ -133,19 +133,15 @@ def pictures(config: Config, facts: Facts) -> list[dict[str, Json]]:
     return told
 
 
-def ledger(events: Sequence[Event], roles: Roles, before: int | None, moves: bool) -> dict[str, Json]:
+def ledger(events: Sequence[Event], roles: Roles, before: int | None, every: bool) -> dict[str, Json]:
     """One page of the ledger, the newest first, as sentences. `older` is the next page's `before`."""
-    kept = [
-        event
-        for event in events
-        if (before is None or event.sequence < before) and (not moves or event.type in MOVES)
-    ]
+    kept = [event for event in events if (before is None or event.sequence < before) and (every or event.type in MOVES)]
     shown = kept[-EVENTS_A_PAGE:]
     return {
         "events": [line(event, roles) for event in reversed(shown)],
         "total": len(events),
         "before": before,
-        "moves": moves,
+        "every": every,
         "older": shown[0].sequence if len(kept) > len(shown) else None,
     }
 
@@ -180,13 +176,11 @@ def _incumbent(roles: Roles, events: Sequence[Event]) -> dict[str, Json] | None:
 
 def _behind(roles: Roles) -> list[dict[str, Json]]:
     """Who answers when the incumbent fails, in that order."""
-    places = (("previous", roles.previous), ("baseline", roles.baseline))
-    seen, chain = {roles.incumbent}, []
-    for role, name in places:
-        if name is not None and name not in seen:
-            chain.append({"role": role, **card(roles.versions[name])})
-            seen.add(name)
-    return chain
+    held: dict[str, list[str]] = {}
+    for role, name in (("previous", roles.previous), ("baseline", roles.baseline)):
+        if name is not None and name != roles.incumbent:
+            held.setdefault(name, []).append(role)
+    return [{"roles": places, **card(roles.versions[name])} for name, places in held.items()]
 
 
 def _trial(roles: Roles, found: Sequence[Found]) -> dict[str, Json] | None:

@@ -50,6 +50,18 @@ def about(found: Sequence[Found], version: str) -> list[Found]:
     return [one for one in reversed(found) if version in (one.evidence.subject, one.evidence.reference)]
 
 
+def without_earlier_looks(found: Sequence[Found]) -> list[Found]:
+    """Of all looks at one phase of a trial (or watch) the first in `found` is kept; other evidence stays."""
+    kept, seen = [], set()
+    for one in found:
+        numbers = one.evidence.numbers
+        question = (numbers.get("trial"), numbers.get("phase"))
+        if numbers.get("trial") is None or question not in seen:
+            kept.append(one)
+            seen.add(question)
+    return kept
+
+
 def shown(one: Found) -> dict[str, Json]:
     """An evidence as a page shows it: without the series, which the picture shows."""
     evidence = one.evidence

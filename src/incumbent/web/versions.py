@@ -23,7 +23,7 @@ def page(facts: Facts, config: Config, name: str) -> dict[str, Json]:
     events = facts.ledger.events()
     roles = fold(events)
     version = known(roles, name)
-    about = lying.about(lying.all_of(events), name)
+    about = lying.without_earlier_looks(lying.about(lying.all_of(events), name))
     lines = [dashboard.line(event, roles) for event in reversed(events)]
     return {
         "task": dashboard.task(config),

@@ -40,12 +40,12 @@ def iso(at: Micros) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share in percent.
+    r"""A share in percent, that no line break parts.
 
     >>> percent(0.0251), percent(None)
-    ('2.51 %', '–')
+    ('2.51\xa0%', '–')
     """
-    return "–" if share is None else f"{100 * share:.3g} %"
+    return "–" if share is None else f"{100 * share:.3g}\N{NO-BREAK SPACE}%"
 
 
 def number(value: Json) -> str:
