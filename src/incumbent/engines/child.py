@@ -13,9 +13,7 @@ from typing import Any
 
 def answer(pipe: "Connection[Any, Any]", opens: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     """Run until the parent closes its end (or dies: then the pipe ends too, so no child is left behind)."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C in a terminal reaches the child too; the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the child too; the parent decides
     try:
         predictor = opens(*arguments)
     except Exception as error:

@@ -14,9 +14,7 @@ from incumbent.runtimes.base import Columns, Floats, Predictor, checked, n_rows
 class Inline:
     """A version in this process. `clock` is monotonic, in seconds."""
 
-    def __init__(
-        self, version: str, predictor: Predictor, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, version: str, predictor: Predictor, clock: Callable[[], float] = time.monotonic) -> None:
         self.version = version
         self.signature = predictor.signature
         self._predictor = predictor

@@ -5,7 +5,7 @@ that we run ourselves (rules, ONNX, a proved ONNX twin) run inline; anything els
 code, in a worker.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from incumbent.config import Config
 from incumbent.engines.base import Engine
@@ -32,9 +32,7 @@ def opener(config: Config, blobs: Blobs) -> OpenEngine:
 
     def open_engine(version: Version) -> Engine:
         if not version.answers:
-            raise NotAnswering(
-                f"{version.name} ({version.runtime}) is a reference: it cannot answer new rows."
-            )
+            raise NotAnswering(f"{version.name} ({version.runtime}) is a reference: it cannot answer new rows.")
         if runs_inline(version):
             return Inline(version.name, open_version(blobs, version.manifest, config.versions))
         return Worker(version.name, open_in_child, (config, version.manifest))
@@ -42,6 +40,9 @@ def opener(config: Config, blobs: Blobs) -> OpenEngine:
     return open_engine
 
 
-def open_in_child(config: Config, manifest: str, known: Collection[str] = ()) -> Predictor:
-    """What a worker's child calls: it reads the blobs itself; only columns cross the pipe."""
-    return open_version(open_blobs(config), manifest, config.versions, known)
+def open_in_child(config: Config, manifest: str) -> Predictor:
+    """What a worker's child calls: it reads the blobs itself; only columns cross the pipe.
+
+    The manifest's hash comes from our own ledger, which is what vouches for a pickle in it.
+    """
+    return open_version(open_blobs(config), manifest, config.versions, known=(manifest,))

@@ -75,9 +75,7 @@ class Worker:
             pipe.send({name: columns[name] for name in self.signature.names})
             if not pipe.poll(deadline_ms / 1e3):
                 self._replace()
-                raise PredictTimeout(
-                    f"{self.version} did not answer within {deadline_ms:g} ms: its process was killed"
-                )
+                raise PredictTimeout(f"{self.version} did not answer within {deadline_ms:g} ms: its process was killed")
             word, said = pipe.recv()
         except (EOFError, OSError) as error:
             self._replace()
@@ -123,9 +121,7 @@ class Worker:
         assert self._pipe is not None
         try:
             if not self._pipe.poll(seconds):
-                raise PredictTimeout(
-                    f"the process of {self.version} was not ready within {self._start_s:g} s"
-                )
+                raise PredictTimeout(f"the process of {self.version} was not ready within {self._start_s:g} s")
             word, *said = self._pipe.recv()
         except (EOFError, OSError) as error:
             raise EngineDied(f"the process of {self.version} ended while it opened the version") from error

@@ -18,7 +18,7 @@ from incumbent.clock import wall
 from incumbent.config import Config
 from incumbent.engines.base import Engine
 from incumbent.engines.opening import OpenEngine
-from incumbent.errors import IdReused, IncumbentError, PredictError, RowError, StorageError, VersionError
+from incumbent.errors import IdReused, IncumbentError, PredictError, RowError, StorageError
 from incumbent.loop import fold, log, outcome, predict, route, shadow
 from incumbent.records import (
     SECOND,
@@ -57,9 +57,7 @@ class State:
     def signature(self) -> Signature:
         """What requests are checked against: the incumbent's. PredictError while there is none."""
         if self.routes is None:
-            raise PredictError(
-                "nothing can answer yet: there is no incumbent. Run `incumbent baseline` first."
-            )
+            raise PredictError("nothing can answer yet: there is no incumbent. Run `incumbent baseline` first.")
         return self.roles.versions[self.routes.incumbent].signature
 
 
@@ -91,9 +89,7 @@ class Answerer:
         self._private = log.privacy(config.task.private, config.task.unit, config.store_path)
         self._state = State()
         self._reload_at = 0.0
-        self._answering, self._following, self._settling, self._shadowing = (
-            threading.Lock() for _ in range(4)
-        )
+        self._answering, self._following, self._settling, self._shadowing = (threading.Lock() for _ in range(4))
 
     @property
     def state(self) -> State:
@@ -131,9 +127,7 @@ class Answerer:
             except IncumbentError as error:
                 return [error] * len(groups)
 
-    def _answer_each(
-        self, state: State, groups: Sequence[Sequence[Request]]
-    ) -> list[list[Answer] | IncumbentError]:
+    def _answer_each(self, state: State, groups: Sequence[Sequence[Request]]) -> list[list[Answer] | IncumbentError]:
         columns, refused = self._accept(state.signature, groups)
         good = [group for i, group in enumerate(groups) if i not in refused]
         answers: list[list[Answer] | IncumbentError] = []
@@ -185,9 +179,7 @@ class Answerer:
         predictions: list[Prediction | None] = [None] * len(requests)
         for version in dict.fromkeys(each.version for each in assigned):
             rows = [i for i, each in enumerate(assigned) if each.version == version]
-            features = predict.Features(
-                state.signature, columns, [request.features for request in requests], rows
-            )
+            features = predict.Features(state.signature, columns, [request.features for request in requests], rows)
             served = self.chain.predict(state.engines, route.order(state.routes, version), features.of)
             outputs = served.output.reshape(len(rows), -1).tolist()
             for i, output in zip(rows, outputs, strict=True):
@@ -196,13 +188,9 @@ class Answerer:
         self.facts.log.append(kept)
         self._count(kept, state.routes)
         if state.routes.shadows:
-            whole = predict.Features(
-                state.signature, columns, [r.features for r in requests], range(len(requests))
-            )
+            whole = predict.Features(state.signature, columns, [r.features for r in requests], range(len(requests)))
             self.queue.put(
-                shadow.Answered(
-                    [p.id for p in kept], [p.served_by for p in kept], state.routes.shadows, whole.of
-                )
+                shadow.Answered([p.id for p in kept], [p.served_by for p in kept], state.routes.shadows, whole.of)
             )
         return [log.answer_of(prediction, state.signature) for prediction in kept]
 
@@ -213,18 +201,12 @@ class Answerer:
                 before = log.answered_before(self.facts.log, requests, self._private)
                 fresh = list({r.id: r for r in requests if r.id not in before}.values())
                 try:
-                    answers = {
-                        a.id: a for a in self._keep(state, fresh, self._columns(state.signature, fresh))
-                    }
+                    answers = {a.id: a for a in self._keep(state, fresh, self._columns(state.signature, fresh))}
                 except IdReused:
                     continue  # another process answered the same id between the two calls: read the log again
-                answers |= {
-                    id: log.answer_of(prediction, state.signature) for id, prediction in before.items()
-                }
+                answers |= {id: log.answer_of(prediction, state.signature) for id, prediction in before.items()}
                 return [answers[request.id] for request in requests]
-            raise StorageError(
-                "an id was answered by another process at the same time; send the request again"
-            )
+            raise StorageError("an id was answered by another process at the same time; send the request again")
         except IncumbentError as error:
             return error
 
@@ -331,7 +313,7 @@ class Answerer:
             try:
                 engines[name] = self._open_engine(roles.versions[name])
                 self.chain.breaker(name).reset()
-            except (VersionError, PredictError, StorageError) as error:
+            except IncumbentError as error:
                 _LOGGER.warning("%s cannot be loaded, its fallback answers: %s", name, error)
                 failures[name] = type(error).__name__
         return engines

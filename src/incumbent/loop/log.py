@@ -46,9 +46,7 @@ class Privacy:
         """The features as they are kept. A null stays null: that a value is missing is no secret."""
         if not self.columns:
             return features
-        hidden = {
-            name: self.hashed(features[name]) for name in self.columns if features.get(name) is not None
-        }
+        hidden = {name: self.hashed(features[name]) for name in self.columns if features.get(name) is not None}
         return {**features, **hidden} if hidden else features
 
     def unit_of(self, unit: str | None) -> str | None:

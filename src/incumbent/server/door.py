@@ -38,8 +38,7 @@ class Door:
         self._closes = closes
         self._started = time.monotonic()
         self._answers, self._reads, self._beside = (
-            ThreadPoolExecutor(1, thread_name_prefix=f"incumbent-{name}")
-            for name in ("answer", "read", "beside")
+            ThreadPoolExecutor(1, thread_name_prefix=f"incumbent-{name}") for name in ("answer", "read", "beside")
         )
         self._shadows = ThreadPoolExecutor(1, thread_name_prefix="incumbent-shadow")
         self._batches: Batches[Sequence[Request], list[Answer]] = Batches(
@@ -97,15 +96,11 @@ class Door:
 
     def _count(self, error: Exception, status: int) -> None:
         column = getattr(error, "column", None)
-        self.answerer.counts[
-            f"refused:{status}:{type(error).__name__}" + (f":{column}" if column else "")[:80]
-        ] += 1
+        self.answerer.counts[f"refused:{status}:{type(error).__name__}" + (f":{column}" if column else "")[:80]] += 1
 
     def _limits(self) -> wire.Limits:
         answerer = self.answerer
-        return wire.Limits(
-            answerer.config.serve.max_rows, None if answerer.clock == "replay" else answerer.now()
-        )
+        return wire.Limits(answerer.config.serve.max_rows, None if answerer.clock == "replay" else answerer.now())
 
     async def _predict(self, body: bytes, query: Mapping[str, str]) -> Reply:
         answers = await self._batches.ask(wire.requests(body, self._limits()))
@@ -217,9 +212,7 @@ async def _body(scope: Scope, receive: Receive, most: int) -> bytes:
         if not message.get("more_body", False):
             return parts[0] if len(parts) == 1 else b"".join(parts)
         size = max(size, sum(map(len, parts)))
-    raise wire.TooLarge(
-        f"found a body of more than {most / 1e6:g} MB (serve.max_body_mb): send several requests"
-    )
+    raise wire.TooLarge(f"found a body of more than {most / 1e6:g} MB (serve.max_body_mb): send several requests")
 
 
 async def _send(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:

@@ -18,9 +18,7 @@ _LABEL: Schema = {"type": ["string", "number", "boolean"]}
 _OPEN: Schema = {"type": "object"}
 
 
-def _object(
-    required: dict[str, Schema], optional: dict[str, Schema] | None = None, closed: bool = True
-) -> Schema:
+def _object(required: dict[str, Schema], optional: dict[str, Schema] | None = None, closed: bool = True) -> Schema:
     found: Schema = {
         "type": "object",
         "properties": {**required, **(optional or {})},
@@ -77,9 +75,7 @@ _SCHEMAS: dict[str, Schema] = {
     "Outcome": _object(
         {"id": _ID, "value": _LABEL}, {"name": {**_TEXT, "default": "label"}, "known_at": _TIME}, closed=False
     ),
-    "OutcomeCounts": _object(
-        {"accepted": _COUNT, "pending": _COUNT, "repeated": _COUNT, "corrected": _COUNT}
-    ),
+    "OutcomeCounts": _object({"accepted": _COUNT, "pending": _COUNT, "repeated": _COUNT, "corrected": _COUNT}),
     "Followed": _object({"sequence": _COUNT, "shadow_backlog": _COUNT, "shadow_dropped": _COUNT}),
     "Status": _object(
         {
@@ -173,9 +169,7 @@ def _content(description: str, schema: str) -> dict[str, Any]:
 
 def _post(summary: str, takes: str | None, answers: dict[str, Any]) -> dict[str, Any]:
     body = (
-        {"requestBody": {"required": True, "content": {"application/json": {"schema": _ref(takes)}}}}
-        if takes
-        else {}
+        {"requestBody": {"required": True, "content": {"application/json": {"schema": _ref(takes)}}}} if takes else {}
     )
     return {"post": {"summary": summary, **body, "responses": answers}}
 
@@ -207,9 +201,7 @@ def document() -> dict[str, Any]:
                 "OutcomesRequest",
                 _answers("OutcomeCounts", 400, 413, 422, 503),
             ),
-            "/v1/follow": _post(
-                "Read the ledger now instead of at the next poll.", None, _answers("Followed", 503)
-            ),
+            "/v1/follow": _post("Read the ledger now instead of at the next poll.", None, _answers("Followed", 503)),
             "/v1/status": _get("What this process does now.", _answers("Status")),
             "/v1/versions": _get("Every registered version, and the place it holds.", _answers("Versions")),
             "/v1/ledger": _get("Events in order.", _answers("Ledger", 422, 503), "after", "limit"),

@@ -64,11 +64,7 @@ def versions(answerer: Answerer) -> dict[str, Json]:
         roles.trial.challenger if roles.trial else None: "challenger",
         roles.incumbent: "incumbent",
     }
-    return {
-        "versions": [
-            {**_version(version), "role": places.get(name)} for name, version in roles.versions.items()
-        ]
-    }
+    return {"versions": [{**_version(version), "role": places.get(name)} for name, version in roles.versions.items()]}
 
 
 def ledger(answerer: Answerer, after: int, limit: int) -> dict[str, Json]:
@@ -119,9 +115,7 @@ def _version(version: Version) -> dict[str, Json]:
         "description": version.description,
         "kind": version.signature.kind,
         "classes": list(version.signature.classes),
-        "columns": [
-            {"name": c.name, "type": c.type, "nullable": c.nullable} for c in version.signature.columns
-        ],
+        "columns": [{"name": c.name, "type": c.type, "nullable": c.nullable} for c in version.signature.columns],
     }
 
 
@@ -141,8 +135,6 @@ def _tell(found: dict[str, dict[str, Json]], event: Event) -> None:
     if event.type in ("EnrolmentRaised", "PhaseStarted"):
         trial.update({key: data[key] for key in ("enrolled", "phase") if key in data})
     else:
-        verdict = {"TrialDecided": data.get("verdict"), "Promoted": "promote", "RolledBack": "roll_back"}[
-            event.type
-        ]
+        verdict = {"TrialDecided": data.get("verdict"), "Promoted": "promote", "RolledBack": "roll_back"}[event.type]
         won = event.type != "Promoted" or data["version"] == trial["challenger"]
         trial.update({"verdict": verdict if won else "stop", "ended_at": event.at, "reason": event.reason})

@@ -65,8 +65,4 @@ def _named(type: str, message: str, **fields: Any) -> bytes:
 def _short(found: Any) -> bool:
     if isinstance(found, wire.Shown):
         return False
-    return (
-        found is None
-        or isinstance(found, bool | int | float)
-        or (isinstance(found, str) and len(found) <= _LONGEST)
-    )
+    return found is None or isinstance(found, bool | int | float) or (isinstance(found, str) and len(found) <= _LONGEST)

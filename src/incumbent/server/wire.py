@@ -80,9 +80,7 @@ def outcomes(body: bytes, limits: Limits) -> list[Outcome]:
     found = _decoded(_decode_outcomes, body).outcomes
     _refuse_size(len(found), "outcomes", limits.most_rows)
     return [
-        Outcome(
-            _id(i, each.id), each.value, _time(i, "known_at", each.known_at, limits.default_at), each.name
-        )
+        Outcome(_id(i, each.id), each.value, _time(i, "known_at", each.known_at, limits.default_at), each.name)
         for i, each in enumerate(found)
     ]
 
@@ -175,9 +173,7 @@ def _misshapen(message: str) -> IncumbentError:
     field = missing.group(1) if missing else place.group(2)
     if expected:
         return RowError(int(place.group(1)), field, Shown(expected.group(2)), expected.group(1))
-    return RowError(
-        int(place.group(1)), field, Shown("nothing" if missing else said), "a value of this field"
-    )
+    return RowError(int(place.group(1)), field, Shown("nothing" if missing else said), "a value of this field")
 
 
 class Shown(str):
