@@ -1,0 +1,89 @@
+"""DOOR 3, for the terminal. Each command is a thin wrapper around what Python can call.
+
+    onset      init try register doctor          before there is anything to serve
+    judging    baseline gate live speed upkeep why   the five steps, and why it broke
+    control    status log promote rollback       what production machines need: no judging package is loaded
+    serving    serve
+    rehearsing rehearse demo                     replay a past through the real server
+    output     tables, JSON, exit codes
+
+Exit codes: 0 ship or done, 1 hold, 2 usage, 3 not enough data, 4 error (every uncaught exception too).
+"""
+
+import sys
+import traceback
+from typing import Annotated
+
+import click
+import typer
+
+import incumbent
+from incumbent.cli import control, judging, onset, output, rehearsing, serving
+from incumbent.errors import IncumbentError, MissingExtra
+
+app = typer.Typer(
+    name="incumbent",
+    help="Take a model to production in five steps, and keep it right there.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+# What is missing after `pip install incumbent` alone: the packages of the judging path.
+JUDGING = {"scipy", "sklearn", "pandas", "lightgbm", "skl2onnx", "onnxmltools", "onnx", "narwhals", "altair", "vl_convert",
+           "skops"}
+
+for group in (onset, judging, serving, control, rehearsing):
+    group.add_to(app)
+
+
+def _version(value: bool) -> None:
+    if value:
+        output.say(f"incumbent {incumbent.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Take a model to production in five steps, and keep it right there."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command and leave with its exit code."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; its exit code. Errors go to standard error in one paragraph, never as a stack trace, but for
+    those that are our own mistake."""
+    try:
+        code = typer.main.get_command(app).main(args=arguments, prog_name="incumbent", standalone_mode=False)
+        return int(code or 0)
+    except click.exceptions.Abort:
+        output.notes.print("stopped")
+        return 4
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except IncumbentError as error:
+        return _failed(error)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] in JUDGING:
+            return _failed(MissingExtra(error.name.split(".")[0], "all", f"`incumbent {' '.join(arguments[:1])}`"))
+        traceback.print_exc()
+        return 4
+    except KeyboardInterrupt:
+        return 130
+    except Exception:
+        traceback.print_exc()
+        output.notes.print("This is a mistake of ours, not of yours: please report it with the lines above.")
+        return 4
+
+
+def _failed(error: IncumbentError) -> int:
+    output.notes.print(f"{type(error).__name__}: {error}", markup=False, style="red" if output.notes.is_terminal else "")
+    return error.exit_code

@@ -1,0 +1,68 @@
+"""What `incumbent doctor` looks at, from recorded facts only. Loads no judging package."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+from incumbent.config import Config
+from incumbent.errors import IncumbentError
+from incumbent.loop.fold import roles as fold
+from incumbent.records import Roles
+from incumbent.runtimes import artefact
+from incumbent.storage.opening import Facts, open_facts
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the card: is it so, what was found, and what earns it."""
+
+    name: str
+    ok: bool
+    found: str
+    do: str
+
+
+def checks(config: Config) -> list[Check]:
+    """Every check, in the order of the steps."""
+    facts = open_facts(config)
+    try:
+        roles = fold(facts.ledger.events())
+        return [*_plan(config), *_store(facts), *_places(roles, facts, config)]
+    finally:
+        facts.close()
+
+
+def _plan(config: Config) -> Iterator[Check]:
+    for setting in fields(config.plan):
+        value = getattr(config.plan, setting.name)
+        answer = ", ".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else value
+        yield Check(f"plan: {setting.name.replace('_', ' ')}", bool(value), answer if value else "unanswered",
+                    f"answer it in [plan] {setting.name}: {setting.metadata['sentence']}")
+
+
+def _store(facts: Facts) -> Iterator[Check]:
+    try:
+        yield Check("the ledger's chain is whole", True, f"{facts.ledger.verify()} events", "")
+    except IncumbentError as error:
+        yield Check("the ledger's chain is whole", False, str(error), "restore the store from a backup")
+    totals = facts.log.totals()
+    yield Check("predictions are logged", totals.predictions > 0, f"{totals.predictions:,} predictions",
+                "run `incumbent serve` and send it a row")
+    yield Check("outcomes find their prediction", totals.outcomes > totals.pending,
+                f"{totals.outcomes:,} outcomes, {totals.pending:,} without a prediction",
+                "post the truth to /v1/outcomes with the id of the prediction")
+
+
+def _places(roles: Roles, facts: Facts, config: Config) -> Iterator[Check]:
+    yield Check("there is a baseline", roles.baseline is not None, roles.baseline or "none", "run `incumbent baseline`")
+    beyond = roles.incumbent is not None and roles.incumbent != roles.baseline
+    yield Check("the incumbent beats the baseline", beyond, roles.incumbent or "none",
+                "run `incumbent gate --train`, then `incumbent promote`")
+    behind = roles.previous or (roles.baseline if roles.baseline != roles.incumbent else None)
+    yield Check("something stands behind the incumbent", behind is not None, behind or "nothing",
+                "promote a second version: there must always be one to fall back on")
+    for name in dict.fromkeys(n for n in (roles.incumbent, roles.previous, roles.baseline) if n):
+        try:
+            artefact.open_version(facts.blobs, roles.versions[name].manifest, config.versions)
+            yield Check(f"{name} repeats its golden rows", True, "yes", "")
+        except IncumbentError as error:
+            yield Check(f"{name} repeats its golden rows", False, str(error), "promote one that does, or roll back")

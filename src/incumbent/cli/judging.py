@@ -1,0 +1,201 @@
+"""The five steps at the terminal, and `why`: each asks the project for evidence and shows it."""
+
+import time as clocks
+from typing import Annotated, Any
+
+import typer
+
+from incumbent.cli import options, output
+from incumbent.cli.options import HERE, AsJson, Folder, Now, Reason
+from incumbent.records import Decision, Evidence, moment
+
+live_app = typer.Typer(no_args_is_help=True, help="Step 3: is it better on live traffic?")
+upkeep_app = typer.Typer(no_args_is_help=True, help="Step 5: is it still right? What is due?")
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(baseline)
+    app.command()(gate)
+    app.add_typer(live_app, name="live")
+    app.command()(speed)
+    app.add_typer(upkeep_app, name="upkeep")
+    app.command()(why)
+
+
+def _open(project: Any) -> Any:
+    """The project, opened in the terminal's name. Imported here: production machines have no judging packages."""
+    from incumbent.project import open_project
+
+    return open_project(project, actor=options.actor())
+
+
+def baseline(project: Folder = HERE, now: Now = None, json: AsJson = False) -> None:
+    """Step 1: fit every naive rule, and make the best the first incumbent."""
+    with _open(project) as opened:
+        result = opened.baseline(now=options.moment(now))
+    if json:
+        return output.as_json([_evidence(e) for e in result.evidence])
+    output.table("What must be beaten", ["rule", opened.metric.name, "from", "to"],
+                 [[e.subject, e.numbers["value"], e.numbers["lower"], e.numbers["upper"]]
+                  for e in result.evidence])
+    output.say(result.evidence[0].sentence)
+
+
+def gate(
+    version: Annotated[str | None, typer.Argument(help="A registered version, e.g. v7.")] = None,
+    train: Annotated[bool, typer.Option("--train", help="Train, gate and register in one go.")] = False,
+    recipe: Annotated[str | None, typer.Option(help="With --train: function of the code file.")] = None,
+    project: Folder = HERE,
+    now: Now = None,
+    json: AsJson = False,
+) -> None:
+    """Step 2: is the candidate better than the incumbent on the same held-out rows? Exit 0 ship, 1 hold, 3 not enough."""
+    if train == (version is not None):
+        raise typer.BadParameter("name a version, or say --train (one of the two)")
+    with _open(project) as opened:
+        at = options.moment(now)
+        if train:
+            registered, evidence = opened.train(recipe, now=at)
+        else:
+            registered, evidence = opened.version(version), opened.gate(version, now=at)
+    if json:
+        output.as_json({"version": registered and registered.name, **_evidence(evidence)})
+    else:
+        output.verdict(evidence)
+        if train and registered:
+            output.say(f"registered as {registered.name}")
+    raise typer.Exit(output.exit_code(evidence.verdict))
+
+
+@live_app.command("start")
+def live_start(
+    version: str,
+    mode: Annotated[str | None, typer.Option(help="shadow or split; default: live.mode.")] = None,
+    enrolled: Annotated[float | None, typer.Option(help="Share of the units that takes part (0-1).")] = None,
+    reason: Reason = "",
+    project: Folder = HERE,
+    now: Now = None,
+) -> None:
+    """Start a trial of a version against the incumbent."""
+    with _open(project) as opened:
+        trial = opened.live.start(version, mode=mode, enrolled=enrolled, reason=reason, now=options.moment(now))
+    output.say(f"trial {trial.name}: {trial.challenger} against {trial.incumbent}, {trial.mode}, "
+               f"{trial.enrolled:.0%} of the units enrolled")
+
+
+@live_app.command("look")
+def live_look(project: Folder = HERE, now: Now = None, json: AsJson = False) -> None:
+    """The running trial's evidence and verdict; changes nothing."""
+    with _open(project) as opened:
+        evidence = opened.live.look(now=options.moment(now))
+        rows = opened.live.table(evidence)
+    if json:
+        output.as_json(_evidence(evidence))
+    else:
+        output.verdict(evidence)
+        output.table("", rows[0], rows[1:])
+    raise typer.Exit(output.exit_code(evidence.verdict))
+
+
+@live_app.command("stop")
+def live_stop(reason: Reason, project: Folder = HERE, now: Now = None) -> None:
+    """End the running trial; the incumbent stays."""
+    with _open(project) as opened:
+        opened.live.stop(reason, now=options.moment(now))
+    output.say("the trial is over; the incumbent stays")
+
+
+def speed(
+    version: Annotated[str | None, typer.Argument(help="A registered version; default: the incumbent.")] = None,
+    distil: Annotated[str, typer.Option("--distil", help="Recipe of a large teacher to distil to a student.")] = "",
+    project: Folder = HERE,
+    now: Now = None,
+    json: AsJson = False,
+) -> None:
+    """Step 4: does it answer inside its budget? With --distil, make a student that does."""
+    with _open(project) as opened:
+        at = options.moment(now)
+        if distil:
+            student, found = opened.distil(distil, now=at)
+        else:
+            student, found = None, [opened.speed(version, now=at)]
+    if json:
+        output.as_json({"student": student and student.name, "evidence": [_evidence(e) for e in found]})
+    else:
+        for evidence in found:
+            output.verdict(evidence)
+        if student:
+            output.say(f"registered as {student.name}")
+    raise typer.Exit(output.exit_code(found[-1].verdict))
+
+
+@upkeep_app.command("tick")
+def upkeep_tick(
+    project: Folder = HERE,
+    now: Now = None,
+    forever: Annotated[bool, typer.Option(help="Stay, and tick every serve.tick_s seconds.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Look at the trial, the watch and what is due; do it, and say why. Running it twice changes nothing more."""
+    with _open(project) as opened:
+        while True:
+            decisions = opened.upkeep.tick(now=options.moment(now))
+            _show_decisions(decisions, json)
+            if not forever:
+                return
+            clocks.sleep(opened.config.serve.tick_s)
+
+
+@upkeep_app.command("reviews")
+def upkeep_reviews(
+    project: Folder = HERE,
+    last: Annotated[int, typer.Option("--last", "-n", help="How many rows.")] = 20,
+    json: AsJson = False,
+) -> None:
+    """Rows for people: the least confident, and some by pure chance, with the chance of each."""
+    with _open(project) as opened:
+        rows = opened.facts.log.reviews(open_only=True, limit=last)
+    if json:
+        return output.as_json([{"id": r.id, "at": moment(r.at).isoformat(), "reason": r.reason,
+                                "propensity": r.propensity, "version": r.version} for r in rows])
+    output.table("To review", ["id", "time", "reason", "drawn with chance", "version"],
+                 [[r.id, moment(r.at).strftime("%Y-%m-%d %H:%M"), r.reason, r.propensity, r.version] for r in rows])
+
+
+def why(
+    project: Folder = HERE,
+    days: Annotated[int, typer.Option(help="How many of the latest logged days to explain.")] = 14,
+    now: Now = None,
+    json: AsJson = False,
+) -> None:
+    """Why did it break? The cheapest checks first, each with a verdict; causes ranked by their share of the drop."""
+    with _open(project) as opened:
+        report = opened.why(days=days, now=options.moment(now))
+    if json:
+        return output.as_json({"evidence": [_evidence(e) for e in report.evidence],
+                               "findings": [_finding(f) for f in report.findings]})
+    output.table("Checks, cheapest first", ["check", "verdict", "what was found"],
+                 [[e.numbers.get("check", e.subject), e.verdict, e.sentence] for e in report.evidence])
+    output.table("Causes, by their share of the drop", ["cause", "column", "share of the drop", "explanation"],
+                 [[f.check, f.column, f.share_of_drop, f.sentence] for f in report.findings])
+
+
+def _show_decisions(decisions: "list[Decision]", json: bool) -> None:
+    if json:
+        return output.as_json([{"verdict": d.verdict, "subject": d.subject, "action": d.action, "reason": d.reason}
+                               for d in decisions])
+    for decision in decisions:
+        output.say(f"{decision.action or decision.verdict}: {decision.reason}")
+    if not decisions:
+        output.say("nothing is due")
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    return {"step": evidence.step, "subject": evidence.subject, "reference": evidence.reference,
+            "verdict": evidence.verdict, "sentence": evidence.sentence, "at": moment(evidence.at).isoformat(),
+            "numbers": evidence.numbers, "measured": evidence.measured}
+
+
+def _finding(finding: Any) -> dict[str, Any]:
+    return {"check": finding.check, "verdict": finding.verdict, "column": finding.column,
+            "share_of_drop": finding.share_of_drop, "sentence": finding.sentence}

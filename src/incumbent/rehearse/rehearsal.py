@@ -1,0 +1,372 @@
+"""The whole story: onset, live traffic, upkeep, and what it was worth.
+
+In: a project's folder with `load`, `train` and [rehearse]. Out: a Summary; the store, the report and the dashboard's
+pictures in the folder given. The project's own store is not touched: the rehearsal works on a copy of its files.
+"""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from incumbent import config as configuration
+from incumbent.errors import ConfigError
+from incumbent.loop.sentences import sentence
+from incumbent.project import Project, open_project
+from incumbent.project.native import Native
+from incumbent.project.rows import NEVER, Rows
+from incumbent.records import DAY, Event, Evidence, Json, Micros, Version, micros, moment
+from incumbent.rehearse.client import Server
+from incumbent.rehearse.compare import Month, by_month, months, overall
+from incumbent.rehearse.replay import HOUR, Traffic, Wire, replay, wire
+from incumbent.runtimes import frames
+from incumbent.runtimes.base import Floats, checked
+
+Feed = Callable[[Any, Micros], Any]
+Say = Callable[[str], None]
+
+LOOP, SHIPPED, UNTOUCHED, PRIOR = "loop", "always ship", "untouched", "prior"
+DECISIONS = (
+    "Promoted", "RolledBack", "TrialStarted", "EnrolmentRaised", "PhaseStarted", "TrialDecided", "GateDecided",
+    "RetrainRequested", "RetrainRefused", "AlarmRaised", "WatchStarted", "WatchStopped", "Overridden",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Counts and times of the replay. `lost` predictions were answered and are not in the log; times in ms."""
+
+    requests: int
+    rows: int
+    failed: int
+    lost: int
+    without_version: int
+    outcomes: int
+    fallbacks: int
+    request_p50_ms: float
+    request_p99_ms: float
+    row_p50_ms: float
+    row_p99_ms: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a rehearsal found. `decisions_digest` is the same whenever the same code meets the same rows."""
+
+    task: str
+    metric: str
+    since: str
+    until: str
+    faults: bool
+    onset: tuple[str, ...]
+    months: tuple[Month, ...]
+    overall: Mapping[str, float]
+    decisions: tuple[Mapping[str, Json], ...]
+    refused: tuple[str, ...]
+    trials: tuple[tuple[tuple[str, str, str], ...], ...]
+    broken_feeds: tuple[str, ...]
+    speed: tuple[Mapping[str, Json], ...]
+    totals: Totals
+    decisions_digest: str
+
+    def to_dict(self) -> dict[str, Json]:
+        return asdict(self)
+
+
+def rehearse(
+    folder: Path, out: Path, *, clean: bool = False, say: Say = print, batch: str | None = None, serve_on: int = 0
+) -> tuple[Summary, Server]:
+    """Replay the past of the project in `folder`; everything that it writes goes into `out`.
+
+    `clean` leaves the retraining feed whole. Returns the summary and the server, still up: stop it, or leave it.
+    """
+    started = time.perf_counter()
+    home = _copy(folder, out)
+    rehearsal = Rehearsal(home, clean, say)
+    onset = rehearsal.onset()
+    server = Server(home, log=out / "server.log")
+    try:
+        traffic = rehearsal.live(server, batch or rehearsal.project.config.rehearse.batch)
+        summary = rehearsal.close(server, traffic, onset, started)
+    except BaseException:
+        server.stop()
+        raise
+    (out / "summary.json").write_text(json.dumps(summary.to_dict(), indent=2, default=str) + "\n", encoding="utf-8")
+    return summary, server
+
+
+class Rehearsal:
+    """One run: the project's copy, its rows, and what was seen on the way."""
+
+    def __init__(self, home: Path, clean: bool, say: Say) -> None:
+        self.say = say
+        self.clock: Micros = 0
+        self.project: Project = open_project(home, clock=lambda: self.clock, actor="rehearsal")
+        settings = self.project.config
+        self.zone = settings.zone
+        self.feed = None if clean else _feed(settings)
+        say(f"loading the past of {settings.task.name}")
+        self.rows = self.project.rows()
+        self.since, self.until = self._range()
+        self.clock = self.since
+        self.shipped: list[tuple[Micros, Floats]] = []
+        self.first: Version | None = None
+        if self.feed is not None and self.project.code is not None:
+            self.project.code = replace(self.project.code, feed=self.feed)
+
+    # --- phases
+
+    def onset(self) -> list[str]:
+        """Steps 1, 2 and 4 on the rows known by the first live day."""
+        project, now, said = self.project, self.since, []
+
+        def tell(text: str) -> None:
+            said.append(text)
+            self.say(text)
+
+        tell(f"1 baseline  {project.baseline(now=now).evidence[0].sentence}")
+        first, gated = project.train(now=now)
+        tell(f"2 gate      {gated.sentence}")
+        if first is None:
+            return said
+        self.first = first
+        project.promote(first.name, gated.sentence, evidence=gated, now=now)
+        fast = project.speed(first.name, now=now)
+        tell(f"4 speed     {fast.sentence}")
+        teacher = project.config.rehearse.teacher
+        if teacher:
+            student, found = project.distil(teacher, now=now)
+            for evidence in found:
+                tell(f"            {evidence.sentence}")
+            if student is not None:
+                project.promote(student.name, found[-1].sentence, evidence=found[-1], now=now)
+        tell(f"{project.roles().incumbent} is the incumbent; behind it {project.roles().previous}, "
+             f"and {project.roles().baseline} is the baseline")
+        return said
+
+    def live(self, server: Server, batch: str) -> Traffic:
+        """Every row of [since, until) through HTTP, with a tick each midnight."""
+        server.follow(self.project.roles().sequence)
+        data = self._wire()
+        return replay(
+            data, server, self.since, self.until, self.zone, batch=HOUR if batch == "hour" else DAY,
+            midnight=lambda at: self._midnight(at, server), progress=self._progress,
+        )
+
+    def close(self, server: Server, traffic: Traffic, onset: list[str], started: float) -> Summary:
+        """Count, compare with the other policies, and write it down."""
+        project, settings = self.project, self.project.config
+        table = self._months()
+        events = [e for e in project.facts.ledger.events() if e.type in DECISIONS]
+        decisions = tuple(_decision(event) for event in events)
+        totals = self._totals(server, traffic, time.perf_counter() - started)
+        return Summary(
+            task=settings.task.name, metric=project.metric.name,
+            since=moment(self.since).astimezone(self.zone).date().isoformat(),
+            until=moment(self.until).astimezone(self.zone).date().isoformat(),
+            faults=self.feed is not None, onset=tuple(onset), months=tuple(table), overall=overall(table),
+            decisions=decisions, refused=tuple(sentence(e) for e in events if e.type in ("RetrainRefused", "RolledBack")),
+            trials=tuple(self._trial_tables()), broken_feeds=tuple(getattr(self.feed, "descriptions", ())),
+            speed=tuple(self._speed()), totals=totals, decisions_digest=_digest(decisions),
+        )
+
+    # --- on the way
+
+    def _midnight(self, at: Micros, server: Server) -> None:
+        """A tick, once the server has scored every row before it; then wait until its routes follow."""
+        project = self.project
+        self.clock = at
+        server.follow(project.facts.ledger.sequence())
+        before = project.facts.ledger.sequence()
+        project.upkeep.tick(now=at)
+        if project.facts.ledger.sequence() != before:
+            server.follow(project.facts.ledger.sequence())
+            for event in project.facts.ledger.events(after=before):
+                if event.type in DECISIONS:
+                    self.say(f"{moment(at).astimezone(self.zone):%d %b}  {sentence(event)}")
+        if project.upkeep.cadence_fell_on(at):
+            self._always_ship(at)
+
+    def _progress(self, at: Micros, traffic: Traffic) -> None:
+        local = moment(at).astimezone(self.zone)
+        if local.day == 1:
+            self.say(f"{local:%d %b}  {traffic.rows:,} rows answered, {traffic.outcomes:,} outcomes posted")
+
+    def _always_ship(self, at: Micros) -> None:
+        """What the policy "always ship the retrained" would serve from here on: fitted on what it was fed."""
+        project = self.project
+        known = project.upkeep.training_rows(at)
+        code = project.code
+        if code is None:
+            return
+        signature = project.signature(known)
+        model = Native(code.fit(project.config.retrain.recipe, known.training_frame()), signature, known)
+        later = self.rows.between(at, self.until)
+        self.shipped.append((at, checked(model.predict(later.columns(signature)), signature, len(later))))
+
+    # --- at the end
+
+    def _months(self) -> list[Month]:
+        live = self.rows.between(self.since, self.until)
+        judged = live.known_at < NEVER
+        signature = self.project.version(str(self.project.roles().incumbent)).signature
+        known = live.where(judged)
+        truth = known.truth(signature)
+        outputs = self._outputs(live, judged)
+        row_loss = self.project.metric.row_loss
+        losses = {}
+        for policy, output in outputs.items():
+            loss = np.full(len(live), np.nan)
+            loss[judged] = self._value(row_loss, output[judged], truth)
+            losses[policy] = loss
+        whole = np.full(len(live), np.nan)
+        whole[judged] = truth
+        served = np.isfinite(outputs[LOOP].reshape(len(live), -1)).all(axis=1)
+        return by_month(months(live.at, self.zone), served, judged, whole, losses, floor=PRIOR, loop=LOOP)
+
+    def _value(self, row_loss: Any, output: Floats, truth: Any) -> Floats:
+        if row_loss is None:
+            raise ConfigError(f"{self.project.metric.name} has no row loss: a rehearsal needs a metric that has one")
+        found: Floats = row_loss(output, truth)
+        return found
+
+    def _outputs(self, live: Rows, judged: Any) -> dict[str, Floats]:
+        """(n, n_classes) or (n,) of each policy on every live row."""
+        project = self.project
+        roles = project.roles()
+        signature = roles.versions[str(roles.incumbent)].signature
+        columns = live.columns(signature)
+        found = {LOOP: self._served(live)}
+        onset = self.rows.between(None, self.since).labelled(self.since)
+        truth = onset.truth(signature)
+        if signature.classifies:
+            prior = np.bincount(truth, minlength=len(signature.classes)) / len(truth)
+            found[PRIOR] = np.tile(prior, (len(live), 1))
+        else:
+            found[PRIOR] = np.full(len(live), truth.mean())
+        if self.first is not None:
+            found[UNTOUCHED] = project.predict(self.first.name, columns)
+            shipped = found[UNTOUCHED].copy()
+            for at, output in self.shipped:
+                shipped[live.at >= at] = output
+            found[SHIPPED] = shipped
+        return found
+
+    def _served(self, live: Rows) -> Floats:
+        """What the log says was served for each row; NaN where it says nothing."""
+        task = self.project.config.task
+        names = live.texts(task.id) if task.id else [f"row-{i}" for i in self._places(live)]
+        place = {name: i for i, name in enumerate(names)}
+        width = len(self.project.version(str(self.project.roles().incumbent)).signature.classes) or 1
+        served = np.full((len(live), width), np.nan)
+        for batch in self.project.facts.log.scan(self.since, self.until):
+            rows = [place[row.prediction.id] for row in batch]
+            served[rows] = [row.prediction.output for row in batch]
+        return served if width > 1 else served[:, 0]
+
+    def _places(self, live: Rows) -> list[int]:
+        first = int(np.searchsorted(self.rows.at, self.since))
+        return list(range(first, first + len(live)))
+
+    def _totals(self, server: Server, traffic: Traffic, seconds: float) -> Totals:
+        logged = self.project.facts.log.totals()
+        requests = np.array(server.latencies or [0.0]) * 1000
+        rows = np.array([r.prediction.latency_us for batch in self.project.facts.log.scan() for r in batch] or [0]) / 1000
+        return Totals(
+            requests=traffic.requests, rows=traffic.rows, failed=server.failed, lost=traffic.rows - logged.predictions,
+            without_version=traffic.without_version, outcomes=traffic.outcomes, fallbacks=sum(logged.fallbacks.values()),
+            request_p50_ms=float(np.quantile(requests, 0.5)), request_p99_ms=float(np.quantile(requests, 0.99)),
+            row_p50_ms=float(np.quantile(rows, 0.5)), row_p99_ms=float(np.quantile(rows, 0.99)), seconds=seconds,
+        )
+
+    def _trial_tables(self) -> list[tuple[tuple[str, str, str], ...]]:
+        """The last look at each split trial, as a table."""
+        last: dict[str, Evidence] = {}
+        for event in self.project.facts.ledger.events():
+            found = event.data.get("evidence")
+            if found and found["step"] == "live" and found["numbers"].get("mode") == "split":
+                last[found["numbers"]["trial"]] = Evidence(**found)
+        return [tuple(self.project.live.table(evidence)) for evidence in last.values()]
+
+    def _speed(self) -> list[Mapping[str, Json]]:
+        events = self.project.facts.ledger.events(types=["EvidenceRecorded"])
+        return [
+            {**e.data["evidence"], "measured": dict(e.measured)} for e in events if e.data["step"] == "speed"
+        ]
+
+    # --- what is replayed
+
+    def _range(self) -> tuple[Micros, Micros]:
+        settings = self.project.config.rehearse
+        if not settings.since:
+            raise ConfigError("rehearse.since is not set: say from which day on rows are answered live, e.g. 2013-04-01")
+        since = self._day(settings.since)
+        last = int(self.rows.at[-1]) + 1
+        return since, self._day(settings.until) if settings.until else last
+
+    def _day(self, text: str) -> Micros:
+        try:
+            day = datetime.fromisoformat(text)
+        except ValueError:
+            raise ConfigError(f"found the day {text!r} in [rehearse], expected an ISO date, e.g. 2013-04-01") from None
+        return micros(day.replace(tzinfo=self.zone))
+
+    def _wire(self) -> Wire:
+        signature = self.project.version(str(self.project.roles().incumbent)).signature
+        features = frames.rows(self.rows.native(), signature.names)
+        return wire(self.rows, list(signature.names), features)
+
+
+def _decision(event: Event) -> dict[str, Json]:
+    """What repeats of an event: no wall clock, no timing, no hash of an artefact."""
+    evidence = event.data.get("evidence") or {}
+    return {
+        "at": moment(event.at).isoformat(), "type": event.type, "sentence": sentence(event),
+        "subject": event.data.get("version") or event.data.get("trial") or event.data.get("cause"),
+        "verdict": event.data.get("verdict") or evidence.get("verdict"),
+        "numbers": {k: v for k, v in (evidence.get("numbers") or {}).items() if k != "series"},
+    }  # fmt: skip
+
+
+def _digest(decisions: tuple[Mapping[str, Json], ...]) -> str:
+    text = json.dumps(decisions, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _copy(folder: Path, out: Path) -> Path:
+    """The project's files in a folder of their own, with an empty store."""
+    home = out / "project"
+    if home.exists():
+        shutil.rmtree(home)
+    home.mkdir(parents=True)
+    settings = configuration.load(folder)
+    for path in folder.iterdir():
+        if path.is_file() and path.suffix in (".py", ".toml"):
+            shutil.copy2(path, home / path.name)
+    shutil.rmtree(home / settings.store.path, ignore_errors=True)
+    return home
+
+
+def _feed(settings: configuration.Config) -> Feed | None:
+    """The file that breaks what retraining is fed, if the project names one."""
+    if not settings.rehearse.faults:
+        return None
+    path = settings.folder / settings.rehearse.faults
+    spec = spec_from_file_location("incumbent_faults", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ConfigError(f"rehearse.faults = {settings.rehearse.faults!r}: no Python file {path}")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not callable(getattr(module, "feed", None)):
+        raise ConfigError(f"{path}: no function feed(rows, now), expected one that returns the rows as they are fed")
+    feed: Feed = module.feed
+    return feed
