@@ -7,5 +7,13 @@
    storage.Ledger ◄═ promote ◄─ decide ◄─ Evidence ◄─ steps 1..5 ◄═ Log│
             └────────────────────── judging, minutes ──────────────────┘
 
-`answer` composes route, predict and log, and is the only stage that imports others.
+    route      which version answers: a stable hash of the unit against the routes
+    predict    ask it inside its deadline; if it fails or is late, the fallback answers
+    log        ids, privacy and retries of what is kept
+    shadow     what versions that did not answer say of the same rows, later
+    answer     composes the four above and follows the ledger; no other stage imports another
+    outcome    late truth finds its prediction by id; the row loss is computed here, once
+    decide     all evidence in, one decision out
+    promote    append the decision (in the words of `sentences`); a rollback is one more line
+    fold       who holds which place: a fold over the ledger
 """

@@ -1,0 +1,77 @@
+"""Predictors that we run ourselves run here; anything else in a child that opens the version itself."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from incumbent import config
+from incumbent.engines.inline import Inline
+from incumbent.engines.opening import open_in_child, opener, runs_inline
+from incumbent.engines.worker import Worker
+from incumbent.errors import NotAnswering, StoreDamaged
+from incumbent.records import Column, Signature, Version
+from incumbent.runtimes import artefact
+from incumbent.runtimes.rule import Rule
+from incumbent.storage.opening import open_blobs
+
+TOML = '[task]\nname="t"\nkind="binary"\ntarget="y"\nmetric="brier"\n'
+SIGNATURE = Signature((Column("x", "number"),), "binary", (0, 1))
+ROWS = {"x": np.array([1.0, 2.0])}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> config.Config:
+    return config.parse(TOML, tmp_path)
+
+
+@pytest.fixture
+def manifest(project: config.Config) -> str:
+    rule = Rule({"rule": "prior", "probabilities": [0.75, 0.25]}, SIGNATURE)
+    saved = artefact.save(
+        open_blobs(project), rule, runtime="rule", signature=SIGNATURE, sample=ROWS, versions=project.versions
+    )
+    return saved.manifest
+
+
+@pytest.mark.parametrize(
+    ("runtime", "serves", "inline"),
+    [
+        ("rule", "rule.json", True),
+        ("onnx", "model.onnx", True),
+        ("sklearn", "twin.onnx", True),
+        ("sklearn", "native.skops", False),
+        ("pyfunc", "", False),
+    ],
+)
+def test_what_is_ours_runs_inline(runtime: str, serves: str, inline: bool) -> None:
+    """A compiled twin is ours, whatever it was compiled from."""
+    assert runs_inline(Version("v1", runtime, "0" * 64, SIGNATURE, serves)) is inline
+
+
+def test_a_rule_is_opened_here(project: config.Config, manifest: str) -> None:
+    """Loaded from its blobs and proved; it answers."""
+    engine = opener(project, open_blobs(project))(Version("v1", "rule", manifest, SIGNATURE, "rule.json"))
+    assert isinstance(engine, Inline)
+    assert engine.predict(ROWS, 1000).tolist() == [[0.75, 0.25]] * 2
+
+
+def test_a_child_opens_the_version_from_the_blobs(project: config.Config, manifest: str) -> None:
+    """Only configuration and hash cross to the child, and columns later."""
+    worker = Worker("v1", open_in_child, (project, manifest))
+    try:
+        assert worker.predict(ROWS, 5000).tolist() == [[0.75, 0.25]] * 2
+    finally:
+        worker.close()
+
+
+def test_other_peoples_code_gets_a_worker_whose_errors_are_heard(project: config.Config) -> None:
+    """A native version opens in a child; that its blobs are missing is heard here, as the same error."""
+    with pytest.raises(StoreDamaged, match="missing from the store"):
+        opener(project, open_blobs(project))(Version("v1", "sklearn", "0" * 64, SIGNATURE, "native.skops"))
+
+
+def test_a_reference_is_not_opened(project: config.Config) -> None:
+    """People and columns of an existing system cannot answer new rows."""
+    with pytest.raises(NotAnswering, match=r"v1 \(people\) is a reference"):
+        opener(project, open_blobs(project))(Version("v1", "people", "0" * 64, SIGNATURE, answers=False))

@@ -1,0 +1,175 @@
+"""A child process may hang, crash or answer nonsense: the caller gets a PredictError in time, and a new child."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from incumbent.engines.worker import Worker
+from incumbent.errors import BadOutput, EngineDied, GoldenMismatch, PredictError, PredictTimeout, VersionError
+from incumbent.runtimes.base import Columns, Floats
+
+sys.path.insert(0, str(Path(__file__).parent))  # a spawned child finds `faults` by the same path
+faults = import_module("faults")
+
+WAIT_S = 30.0
+
+
+def rows(first: float) -> Columns:
+    return {"x": np.array([first, 3.0])}
+
+
+def eventually(call: Callable[[], Floats]) -> Floats:
+    """The answer of a worker whose child is being started again."""
+    until = time.monotonic() + WAIT_S
+    while True:
+        try:
+            return call()
+        except EngineDied:
+            assert time.monotonic() < until, f"no answer within {WAIT_S:g} s"
+            time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    """Is there such a process, and is it no zombie?"""
+    state = Path(f"/proc/{pid}/stat")
+    try:
+        return state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Worker]:
+    worker = Worker("v2", faults.opens)
+    yield worker
+    worker.close()
+
+
+@pytest.fixture
+def worker(shared: Worker) -> Worker:
+    eventually(lambda: shared.predict(rows(1.0), 5000))
+    shared._back_off = 0.0
+    return shared
+
+
+def test_the_child_answers_with_one_thread(worker: Worker) -> None:
+    """In another process, whose libraries are told to use one thread; ours is not told."""
+    assert worker.predict(rows(2.0), 5000).tolist() == [4.0, 6.0]
+    assert worker.predict(rows(-5.0), 5000)[0] == worker.pid != os.getpid()
+    assert worker.predict(rows(-6.0), 5000)[0] == 1
+    assert worker.signature == faults.SIGNATURE
+
+
+def test_a_hang_ends_at_the_deadline(worker: Worker) -> None:
+    """The caller hears a timeout, the hanging child is killed, and the next one answers."""
+    hanging = worker.pid
+    with pytest.raises(PredictTimeout, match="v2 did not answer within 200 ms"):
+        worker.predict(rows(-1.0), 200)
+    assert hanging is not None
+    assert not is_running(hanging)
+    assert eventually(lambda: worker.predict(rows(1.0), 5000)).tolist() == [2.0, 6.0]
+    assert worker.pid != hanging
+
+
+def test_a_crash_is_heard_and_healed(worker: Worker) -> None:
+    """os._exit in the middle of a call: EngineDied, then answers again from a new child."""
+    before = worker.pid
+    with pytest.raises(EngineDied, match="the process of v2 is gone"):
+        worker.predict(rows(-2.0), 5000)
+    assert eventually(lambda: worker.predict(rows(1.0), 5000)).tolist() == [2.0, 6.0]
+    assert worker.pid != before
+
+
+def test_an_exception_leaves_the_child_alive(worker: Worker) -> None:
+    """It crosses the pipe as text, and the same child answers the next rows."""
+    before = worker.pid
+    with pytest.raises(PredictError, match="v2 raised ValueError: no such thing"):
+        worker.predict(rows(-3.0), 5000)
+    assert worker.predict(rows(1.0), 5000).tolist() == [2.0, 6.0]
+    assert worker.pid == before
+
+
+def test_nan_is_no_answer(worker: Worker) -> None:
+    """The output is checked on our side."""
+    with pytest.raises(BadOutput, match="expected finite numbers"):
+        worker.predict(rows(-4.0), 5000)
+
+
+@pytest.mark.parametrize(
+    ("opens", "error", "says"),
+    [
+        ("refuses", GoldenMismatch, "row 3 differs"),
+        ("breaks", VersionError, "OSError: no such library"),
+        ("dies", EngineDied, "ended while it opened"),
+    ],
+)
+def test_a_version_that_does_not_open_is_refused(opens: str, error: type[Exception], says: str) -> None:
+    """The error is the child's own where it is one of ours."""
+    with pytest.raises(error, match=says):
+        Worker("v2", getattr(faults, opens))
+
+
+def test_a_slow_start_is_bounded() -> None:
+    """A child that is not ready in time is killed."""
+    with pytest.raises(PredictTimeout, match="was not ready within"):
+        Worker("v2", faults.hangs, start_s=0.2)
+
+
+def test_restarts_pause_longer_and_longer(tmp_path: Path) -> None:
+    """A child that dies at every start is not started in a circle: after the second failure the pause has begun."""
+    now = [100.0]
+    worker = Worker("v2", faults.opens_once, (str(tmp_path / "mark"),), clock=lambda: now[0])
+    try:
+        with pytest.raises(EngineDied):
+            worker.predict(rows(-2.0), 5000)
+        until = time.monotonic() + WAIT_S
+        while worker.pid is not None:  # the second child dies while it starts; nobody waits for it
+            with pytest.raises(EngineDied, match="being started again"):
+                worker.predict(rows(1.0), 5000)
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        with pytest.raises(EngineDied):
+            worker.predict(rows(1.0), 5000)
+        assert worker.pid is None
+        now[0] += 0.5
+        with pytest.raises(EngineDied):
+            worker.predict(rows(1.0), 5000)
+        assert worker.pid is not None
+    finally:
+        worker.close()
+
+
+def test_closing_ends_the_child() -> None:
+    """Twice is fine."""
+    worker = Worker("v2", faults.opens)
+    child = worker.pid
+    assert child is not None
+    worker.close()
+    worker.close()
+    assert not is_running(child)
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks for the child in /proc")
+def test_no_child_outlives_a_killed_parent() -> None:
+    """kill -9 of the parent closes the pipe, and the child ends by itself."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "if __name__ == '__main__':\n"
+        "    import faults, os, signal\n"
+        "    from incumbent.engines.worker import Worker\n"
+        "    print(Worker('v2', faults.opens).pid, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, timeout=WAIT_S)
+    child = int(done.stdout)
+    until = time.monotonic() + WAIT_S
+    while is_running(child):
+        assert time.monotonic() < until, "the child outlived its parent"
+        time.sleep(0.02)
