@@ -71,7 +71,7 @@ def save(
     """Store a model as blobs and prove that it loads and answers.
 
     `sample` holds training rows (2,000 or more make a good proof of the twin); `versions.golden_rows` of them,
-    evenly spread, become the golden rows. `schema` is `frames.schema(rows).to_json()` of the training rows.
+    evenly spread, become the golden rows. `schema` is `runtimes.schema.of(rows).to_json()` of the training rows.
     Raises ArtefactRefused when the model cannot be stored safely or does not answer its own rows, DataError when
     there is no row, MissingExtra when a package is not installed.
     """
@@ -197,13 +197,13 @@ def _answers(predictor: Predictor, columns: Columns) -> Floats:
         ) from error
 
 
-def _compile(native: Predictor, sample: Columns, versions: Versions) -> dict[str, Any]:
+def _compile(native: Any, sample: Columns, versions: Versions) -> dict[str, Any]:
     """What the manifest says of the twin; `content` holds its bytes where one was proved."""
     if native.runtime != "sklearn":
         return {"made": False, "reason": None, "max_difference": None}
     if not versions.compile:
         return {"made": False, "reason": "versions.compile = false", "max_difference": None}
-    found = _callable(TWIN)(native, sample)
+    found = _callable(TWIN)(native.estimator, native.signature, sample, native.schema)
     if isinstance(found, str):
         return {"made": False, "reason": found, "max_difference": None}
     return {"made": True, "reason": None, "max_difference": found.max_difference, "content": found.content}

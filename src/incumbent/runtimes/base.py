@@ -40,7 +40,7 @@ class Predictor(Protocol):
 class Opening:
     """What a runtime is told beside the bytes of a part.
 
-    `schema` is the kind of DataFrame and the dtypes that the version was trained on (`runtimes.frames.Schema` as
+    `schema` is the kind of DataFrame and the dtypes that the version was trained on (`runtimes.schema.Schema` as
     JSON; None: not recorded). `vouched` is True when our own ledger names these bytes: without it no pickle loads.
     """
 

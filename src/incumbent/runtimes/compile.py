@@ -1,0 +1,215 @@
+"""Can this estimator answer through ONNX, and is the twin its equal?
+
+In: a fitted estimator, its signature and a sample of training rows. Out: a Twin (the ONNX bytes and the largest
+difference found), or the reason why the native one must serve. Equal means: on the sample, with each nullable
+column null in turn and with an unseen category in each string column, probabilities differ by at most 1e-4 (numbers
+by 1e-4 of their size) and no class flips. float32 loses ties of thresholds, hence the proof on real rows.
+"""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from lightgbm import LGBMClassifier, LGBMRegressor
+from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
+from skl2onnx import to_onnx, update_registered_converter
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from skl2onnx.common.shape_calculator import (
+    calculate_linear_classifier_output_shapes,
+    calculate_linear_regressor_output_shapes,
+)
+
+from incumbent.errors import ArtefactRefused
+from incumbent.records import Signature
+from incumbent.runtimes.base import Columns, Floats, n_rows
+from incumbent.runtimes.onnx import NULL_KEY, Onnx
+from incumbent.runtimes.schema import Schema
+from incumbent.runtimes.sklearn import Fitted, parts_of
+
+TOLERANCE = 1e-4
+OPSETS = {"": 18, "ai.onnx.ml": 3}
+UNSEEN = "\u2203 never seen"
+"""A category that no training row has."""
+
+update_registered_converter(
+    LGBMClassifier,
+    "LightGbmLGBMClassifier",
+    calculate_linear_classifier_output_shapes,
+    convert_lightgbm,
+    options={"nocl": [True, False], "zipmap": [True, False, "columns"]},
+)
+update_registered_converter(
+    LGBMRegressor,
+    "LightGbmLGBMRegressor",
+    calculate_linear_regressor_output_shapes,
+    convert_lightgbm,
+    options={"split": None},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """A proved ONNX model. `max_difference` is the largest one found (probability, or share of a number's size)."""
+
+    content: bytes
+    max_difference: float
+    n_rows: int
+
+
+def twin(estimator: Any, signature: Signature, sample: Columns, schema: Schema | None = None) -> Twin | str:
+    """A proved twin of an estimator, or the reason for none.
+
+    2,000 sample rows or more make a good proof: ties with a threshold are rare. `schema` is that of the training
+    rows. Tried with the thresholds of HistGradientBoosting moved (`decimal_thresholds`), then plainly; the first
+    that is equal is taken. Raises ArtefactRefused when the estimator does not suit the signature.
+    """
+    native = Fitted(estimator, signature, schema)
+    rows = probes(sample, native.signature)
+    expected = native.predict(rows)
+    reason = ""
+    for variant in _variants(native):
+        try:
+            content = convert(variant, native)
+            found = Onnx(content, native.signature).predict(rows)
+        except Exception as error:  # converters raise anything; then the native one serves, and says why
+            reason = reason or f"{type(error).__name__}: {_first_line(error)}"
+            continue
+        difference, unequal = compare(expected, found, native.signature)
+        if unequal is None:
+            return Twin(content, difference, n_rows(rows))
+        reason = unequal
+    return reason
+
+
+def convert(estimator: Any, native: Fitted) -> bytes:
+    """ONNX bytes of an estimator that is fitted like `native.estimator`: one input a column, one output, the
+    classes in the signature's order. Not proved equal."""
+    columns = {column.name: column for column in native.signature.columns}
+    strings = [name for name in native.input_names if columns[name].type == "string"]
+    options = {id(estimator): {"zipmap": False}} if native.signature.classifies else None
+    if native.takes_transformer:
+        inputs = [
+            (name, StringTensorType([None, 1]) if name in strings else FloatTensorType([None, 1]))
+            for name in native.input_names
+        ]
+    elif strings:
+        raise ArtefactRefused(f"it reads the strings {', '.join(strings)} without a ColumnTransformer")
+    else:
+        inputs = [("matrix", FloatTensorType([None, len(native.input_names)]))]
+    model = to_onnx(estimator, initial_types=inputs, options=options, target_opset=OPSETS, name="twin")
+    if not native.takes_transformer:
+        _split_matrix(model, list(native.input_names))
+    _keep_one_output(model, native)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = NULL_KEY, ""
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def probes(sample: Columns, signature: Signature) -> Columns:
+    """The rows of the proof: the sample; 50 of them with each nullable column null in turn, and all of these null;
+    50 with a category never seen in each string column."""
+    picked = np.unique(np.linspace(0, n_rows(sample) - 1, min(50, n_rows(sample))).astype(int))
+    few = {name: values[picked] for name, values in sample.items()}
+    variants: list[Columns] = [sample]
+    nulls: dict[str, Any] = {}
+    for column in signature.columns:
+        if column.type == "string":
+            variants.append({**few, column.name: np.full(len(picked), UNSEEN, dtype=object)})
+        if column.nullable:
+            nulls[column.name] = np.full(len(picked), *((None, object) if column.type == "string" else (np.nan,)))
+            variants.append({**few, column.name: nulls[column.name]})
+    variants.append({**few, **nulls})
+    return {name: np.concatenate([variant[name] for variant in variants]) for name in signature.names}
+
+
+def compare(expected: Floats, found: Floats, signature: Signature) -> tuple[float, str | None]:
+    """The largest difference, and why the two are not equal (None: they are)."""
+    if expected.shape != found.shape:
+        return float("inf"), f"found an output of shape {found.shape}, expected {expected.shape}"
+    if not signature.classifies:
+        size = np.maximum(np.abs(expected), np.abs(expected).mean())
+        differences = np.abs(found - expected) / np.where(size > 0, size, 1.0)
+        return _verdict(differences, np.zeros(len(expected), dtype=bool))
+    differences = np.abs(found - expected).max(axis=1)
+    top = np.sort(expected, axis=1)
+    flips = (found.argmax(axis=1) != expected.argmax(axis=1)) & (top[:, -1] - top[:, -2] >= TOLERANCE)
+    return _verdict(differences, flips)
+
+
+def decimal32(threshold: float) -> float:
+    """The float32 that splits short decimals as the double does.
+
+    HistGradientBoosting compares doubles, x <= t, and its t fall on data values; with x rounded to float32, ties
+    flip unless t is rounded by the same rule.
+
+    >>> decimal32(0.22999999999999998) < np.float32(0.23) == decimal32(0.23)
+    True
+    """
+    near = np.float32(threshold)
+    down = np.nextafter(near, np.float32(-np.inf))
+    return float(near if float(str(near)) <= threshold else down)
+
+
+def decimal_thresholds(estimator: Any) -> bool:
+    """Move every threshold of HistGradientBoosting inside `estimator` (in place) by `decimal32`; was there one?"""
+    moved = False
+    for part in parts_of(estimator):
+        for stage in getattr(part, "_predictors", ()):
+            for tree in stage:
+                nodes = tree.nodes
+                nodes["num_threshold"] = [decimal32(t) for t in nodes["num_threshold"]]
+                moved = True
+    return moved
+
+
+def _variants(native: Fitted) -> Iterator[Any]:
+    """The estimator with decimal thresholds first: data are decimals more often than float32."""
+    copy: Any = deepcopy(native.estimator)
+    if decimal_thresholds(copy):
+        yield copy
+    yield native.estimator
+
+
+def _split_matrix(model: Any, names: list[str]) -> None:
+    """Replace the one matrix input by one input a column."""
+    graph = model.graph
+    del graph.input[:]
+    for name in names:
+        graph.input.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None, 1]))
+    graph.node.insert(0, onnx.helper.make_node("Concat", names, ["matrix"], name="matrix", axis=1))
+
+
+def _keep_one_output(model: Any, native: Fitted) -> None:
+    """Drop the label output, and put the classes in the signature's order."""
+    graph, order = model.graph, native.class_order
+    output = graph.output[-1]
+    del graph.output[:]
+    if order != sorted(order) or len(order) != len(native.signature.classes):
+        if len(order) != len(native.signature.classes):
+            raise ArtefactRefused("it does not know every class of the signature")
+        indices = onnx.helper.make_tensor("order", onnx.TensorProto.INT64, [len(order)], np.argsort(order))
+        graph.initializer.append(indices)
+        graph.node.append(onnx.helper.make_node("Gather", [output.name, "order"], ["ordered"], axis=1))
+        output = onnx.helper.make_tensor_value_info("ordered", onnx.TensorProto.FLOAT, [None, len(order)])
+    graph.output.append(output)
+
+
+def _verdict(differences: Floats, flips: Any) -> tuple[float, str | None]:
+    largest = float(differences.max(initial=0.0))
+    if not np.isfinite(differences).all():
+        return float("inf"), "it gives no finite number on some row"
+    wrong = int((differences > TOLERANCE).sum())
+    if wrong:
+        return largest, f"differs by up to {largest:.2g} on {wrong} of {len(differences)} rows (allowed {TOLERANCE:g})"
+    if flips.any():
+        return largest, f"another class wins on {int(flips.sum())} of {len(differences)} rows"
+    return largest, None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0][:200]
+
+
