@@ -3,7 +3,11 @@
 Common to all: a method returns only when the fact is as safe as `store.durability` declares; a method that raises
 has changed nothing. A full disk is StoreFull, a store that stays locked StoreLocked, bytes that do not match
 their hash StoreDamaged, a schema of another release SchemaMismatch. Several processes may use one store at the
-same time. Objects are safe to use from several threads.
+same time. Objects are safe to use from several threads. An empty list is fine wherever a list is taken.
+
+What comes out equals what went in, but for one thing: JSON has no NaN and no infinity, so a feature that is one is
+kept as null. What no store could give back is refused with DataError: an id with a NUL character, text that is no
+valid Unicode, an outcome that is not finite, an integer beyond 64 bits, a feature that is no JSON value.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +33,7 @@ class OutcomeCounts:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One version's output for one labelled row that has no loss yet (or an outdated one)."""
+    """One version's output for one labelled row that has no loss for its latest label."""
 
     id: str
     version: str
@@ -51,7 +55,8 @@ class UnitSum:
     """One unit's sums in one arm of a trial's phase. Losses are integers of 1e-9 units.
 
     `rows` counts its predictions whose label window has closed; `labelled` those of them with a loss; `failed`
-    the predictions (matured or not) that a fallback answered; `loss` sums the labelled.
+    the predictions (matured or not) that a fallback answered; `loss` sums the labelled. A unit whose predictions are
+    all younger is there too, with no rows: it was exposed.
     """
 
     unit: str
@@ -74,7 +79,7 @@ class BlockSum:
 
 @dataclass(frozen=True, slots=True)
 class PeriodSum:
-    """Served predictions of one period: how many, how many labelled, the sum of the served loss."""
+    """Served predictions of one period: how many, how many of them have a loss, and its sum."""
 
     period: int
     rows: int
@@ -84,7 +89,8 @@ class PeriodSum:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Counts over the whole log. `fallbacks` by reason."""
+    """Counts over the whole log. `outcomes` are those of known predictions and `pending` those that wait for theirs, a
+    corrected one once; `shadows` includes the failed; `fallbacks` by reason, `served` by version."""
 
     predictions: int = 0
     outcomes: int = 0
@@ -102,18 +108,22 @@ class Log(Protocol):
 
     One public id joins a prediction, its shadows, its outcomes, its losses and its review. `known_before` bounds
     by task time: an outcome with `known_at` at or after it does not exist for that call, so nothing looks into the
-    future. Ranges of `at` are half open: `since <= at < until`; None leaves an end open.
+    future. Of the outcomes of one name that do exist, the one appended last counts. So the same question with the same
+    bound has the same answer after a later correction. Ranges of `at` are half open: `since <= at < until`; None
+    leaves an end open.
     """
 
     def append(self, predictions: Sequence[Prediction]) -> None:
         """Keep predictions, all or none. An id that is there already raises IdReused (ask `find` first)."""
 
     def append_shadows(self, shadows: Sequence[Shadow]) -> None:
-        """Keep what shadows said. A second output of a version for an id is ignored: the first counts."""
+        """Keep what shadows said. A second output of a version for an id is ignored: the first counts, be it served or
+        shadow. So is what was said of an id that is not there: a shadow comes after its prediction."""
 
     def append_outcomes(self, outcomes: Sequence[Outcome]) -> OutcomeCounts:
         """Keep outcomes. They are idempotent, may come before their prediction (pending: they join it when it
-        comes), and may be corrected: the one appended last counts, the history stays."""
+        comes), and may be corrected: the one appended last counts, the history stays. The same value again changes
+        nothing, not even `known_at`; 1 and 1.0 are the same value, 1, true and "1" are three."""
 
     def find(self, ids: Sequence[str]) -> dict[str, Prediction]:
         """The predictions of these ids that are there; unknown ids are left out."""
@@ -121,10 +131,13 @@ class Log(Protocol):
     def unscored(self, limit: int = 100_000) -> list[Scored]:
         """Outputs (served or shadow) of labelled rows whose loss is missing or older than the latest label.
 
-        For a served row `version` is `served_by`. Shadow errors have no output and are not listed."""
+        For a served row `version` is `served_by`. Shadow errors have no output and are not listed. Cheap when there is
+        nothing to do, however long the log is."""
 
     def put_losses(self, losses: Sequence[tuple[str, str, int]]) -> None:
-        """Keep (id, version, loss in 1e-9 units) for the label that `unscored` gave; a later one replaces it."""
+        """Keep (id, version, loss in 1e-9 units) for the label that `unscored` of this object gave (the latest, where
+        it gave none); a later loss for the same label replaces it. A row that was corrected in between stays
+        unscored, and one without a label is left out. Losses of earlier labels stay, for earlier bounds."""
 
     def scan(
         self,
@@ -135,7 +148,8 @@ class Log(Protocol):
         batch: int = 10_000,
     ) -> Iterator[list[LoggedRow]]:
         """Rows in the order of (at, arrival), in lists of at most `batch`. `labelled` True: only with a label
-        known before `known_before`; False: only without; None: all."""
+        known before `known_before`; False: only without; None: all. Rows may be appended meanwhile: each list is
+        read when it is asked for, and nothing is locked in between."""
 
     def unit_sums(
         self, trial: str, phase: int, matured_before: Micros, known_before: Micros, window: Micros
@@ -143,7 +157,8 @@ class Log(Protocol):
         """Sums by unit and arm of one phase (rows without a unit count as a unit each, by their id).
 
         A row has matured when `at + window <= matured_before`. A label counts when its `known_at` is before
-        `known_before` and inside the row's window. The loss is that of the *served* answer (intention to treat)."""
+        `known_before` and before `at + window`; a correction that came after the window is none. The loss is that of
+        the *served* answer, in the arm that was assigned (intention to treat)."""
 
     def block_sums(
         self,
@@ -155,12 +170,13 @@ class Log(Protocol):
         known_before: Micros,
         offset: Micros = 0,
     ) -> list[BlockSum]:
-        """Paired sums of the rows that both versions scored (served or shadow), by `(at + offset) // block`."""
+        """Paired sums of the rows that both versions scored (served or shadow), by `(at + offset) // block`, rounded
+        down (before 1970 too); blocks without such rows are left out."""
 
     def period_sums(
         self, period: Micros, since: Micros, until: Micros, known_before: Micros, offset: Micros = 0
     ) -> list[PeriodSum]:
-        """The loss of what was served, by `(at + offset) // period`."""
+        """The loss of what was served, by `(at + offset) // period`, rounded down; empty periods are left out."""
 
     def shadow_failures(self, version: str, since: Micros) -> tuple[int, int]:
         """(failed, all) shadow calls of a version on rows with at >= since."""
@@ -172,7 +188,8 @@ class Log(Protocol):
         """Keep rows drawn for review. An id that was drawn before is ignored."""
 
     def reviews(self, since: Micros | None = None, open_only: bool = False, limit: int = 1000) -> list[Review]:
-        """Drawn rows, the newest first. `open_only`: those whose prediction has no label yet."""
+        """Drawn rows, the newest first, each with its label when there is one: the one it was drawn with, else the
+        latest of its prediction. `open_only`: those whose prediction has no label yet."""
 
     def close(self) -> None:
         """Give back files and connections. Twice is fine."""
@@ -183,7 +200,8 @@ class Ledger(Protocol):
 
     The hash is sha256 over the canonical JSON (sorted keys, no spaces, UTF-8) of [previous_hash, sequence, type,
     at, recorded_at, actor, reason, data, measured]; the first previous_hash is 64 zeros. Sequence numbers start
-    at 1 and have no gaps.
+    at 1 and have no gaps. Nothing in the chain tells that its last events were cut off: keep the last hash elsewhere
+    when that matters. Data that JSON cannot write (NaN among it) is DataError.
     """
 
     def append(
@@ -210,7 +228,8 @@ class Ledger(Protocol):
         """Recompute every hash; the number of events, or StoreDamaged naming the first that does not match."""
 
     def lease(self, name: str, holder: str, seconds: float) -> bool:
-        """Take or renew the lease `name` for `seconds` (wall clock of the store); False while another has it."""
+        """Take or renew the lease `name` for `seconds` (wall clock of the store); False while another has it. A lease
+        that ran out is anybody's."""
 
     def release(self, name: str, holder: str) -> None:
         """Give the lease back; nothing happens when `holder` does not have it."""
@@ -223,10 +242,11 @@ class Blobs(Protocol):
     """Immutable bytes under the sha256 of their content (lower-case hex)."""
 
     def put(self, content: bytes) -> str:
-        """Keep bytes; the same bytes again change nothing. Nothing half-written is ever found under a hash."""
+        """Keep bytes, and return their hash; the same bytes again change nothing, and repair damaged ones. Nothing
+        half-written is ever found under a hash. Always as safe as `fsync`: decisions name hashes."""
 
     def get(self, digest: str) -> bytes:
         """The bytes of a hash, verified; KeyError when there are none, StoreDamaged when they changed."""
 
     def has(self, digest: str) -> bool:
-        """Is there something under this hash? (Not verified.)"""
+        """Is there something under this hash? (Not verified; False for what is no hash.)"""

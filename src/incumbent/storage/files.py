@@ -52,7 +52,10 @@ class FileBlobs:
 
     def has(self, digest: str) -> bool:
         """See `storage.base.Blobs.has`."""
-        return self._path(digest).is_file()
+        try:
+            return self._path(digest).is_file()
+        except KeyError:
+            return False
 
     def _path(self, digest: str) -> Path:
         """Where the bytes of a hash lie. What is no hash has no bytes: KeyError."""

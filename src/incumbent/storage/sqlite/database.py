@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 from incumbent.config import Store
 from incumbent.errors import (
@@ -60,7 +61,7 @@ class Database:
                 if connection.in_transaction:  # SQLite has undone it by itself where the disk was full
                     with suppress(sqlite3.Error):
                         connection.execute("ROLLBACK")
-                raise self._ours(error) from error
+                self._raise_ours(error)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -74,7 +75,7 @@ class Database:
             connection.execute("BEGIN")
             yield connection
         except BaseException as error:
-            raise self._ours(error) from error
+            self._raise_ours(error)
         finally:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
@@ -109,9 +110,8 @@ class Database:
                 return connection
             except BaseException as error:
                 connection.close()
-                ours = self._ours(error)
-                if not isinstance(ours, StoreLocked) or time.monotonic() > deadline:
-                    raise ours from error
+                if not isinstance(self._ours(error), StoreLocked) or time.monotonic() > deadline:
+                    self._raise_ours(error)
                 time.sleep(_RETRY_S)
 
     def _connected(self) -> Connection:
@@ -123,7 +123,13 @@ class Database:
             connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
             return connection
         except sqlite3.Error as error:
-            raise self._ours(error) from error
+            self._raise_ours(error)
+
+    def _raise_ours(self, error: BaseException) -> NoReturn:
+        ours = self._ours(error)
+        if ours is error:
+            raise error
+        raise ours from error
 
     def _ours(self, error: BaseException) -> BaseException:
         """The error of this package that an error of the driver stands for; any other error is itself."""

@@ -1,0 +1,20 @@
+"""The contracts of `storage.base` as suites to inherit: LogChecks, LedgerChecks, BlobsChecks.
+
+    arrivals   what becomes of predictions, shadows, outcomes and losses, in any order
+    reading    what scan, reviews, totals and the sums give back, and that none looks into the future
+    sharing    threads, processes, closing and opening again
+    plain      the sums computed the long way from lists: what every body is compared with
+"""
+
+from incumbent.checks.storage.arrivals import ArrivalChecks
+from incumbent.checks.storage.blobs import BlobsChecks
+from incumbent.checks.storage.ledger import LedgerChecks
+from incumbent.checks.storage.reading import ReadingChecks
+from incumbent.checks.storage.sharing import SharingChecks
+
+
+class LogChecks(ArrivalChecks, ReadingChecks, SharingChecks):
+    """The whole contract of a Log. Say `opener`: it must survive pickling, because child processes call it too."""
+
+
+__all__ = ["BlobsChecks", "LedgerChecks", "LogChecks"]
