@@ -232,9 +232,9 @@ def _evidence(
     verdicts = [check[0] for check in checks]
     verdict = next((word for word in ("hold", "not_enough_data") if word in verdicts), "ship")
     hard = next(f for f in students if f.targets == "hard" and (f.rounds, f.leaves) == (one.rounds, one.leaves))
-    shown = ", ".join(f"{name} {means[of]:.4f}" for name, of in
-                      ((f"baseline {baseline}", "baseline"), ("teacher", "teacher"), ("student on soft targets", one.name),
-                       ("on labels alone", hard.name)))  # fmt: skip
+    named = {f"baseline {baseline}": "baseline", "teacher": "teacher", "student on soft targets": one.name,
+             "on labels alone": hard.name}  # fmt: skip
+    shown = ", ".join(f"{name} {means[of]:.4f}" for name, of in named.items())
     numbers: dict[str, Json] = {
         "metric": judged_by.name, "loss_baseline": means["baseline"], "loss_teacher": means["teacher"],
         "loss_student": means[one.name], "loss_hard": means[hard.name], "keep_gain": settings.keep_gain,
