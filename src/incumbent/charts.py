@@ -1,0 +1,378 @@
+"""What does the evidence look like? Evidence and records in, Altair charts out; `svg` makes bytes of them.
+
+One definition serves page, report and notebook, light and dark: marks name a colour (incumbent, challenger,
+bad, …) and the theme says what it is, on a transparent ground. Charts compute no statistic: sums, bounds and
+verdicts come from where they were made. Axes carry units; a day is a day of the task's zone.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from typing import Any, Protocol
+
+import altair as alt
+import vl_convert
+
+from incumbent.config import Config
+from incumbent.loop.fold import evidence_from_dict
+from incumbent.loop.fold import roles as fold
+from incumbent.records import DAY, Event, Evidence, Json, Micros, Roles, moment
+from incumbent.stats import metrics
+from incumbent.stats.metrics import UNITS_PER_ONE
+from incumbent.storage.base import PeriodSum
+
+WIDTH, HEIGHT = 600, 240
+FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
+SETTLED_AFTER = 4
+"""From this many looks on, the y scale of a trial leaves out the first third, whose bounds are far away."""
+LOG_FROM = 20.0
+"""A latency scale is logarithmic when the slowest is this many times the fastest."""
+
+LIGHT = {
+    "ink": "#1d2126", "muted": "#58616c", "grid": "#dedbd4", "ground": "#ffffff", "incumbent": "#1f5fbf",
+    "challenger": "#c2410c", "baseline": "#6b7280", "untouched": "#7c3aed", "good": "#12693a", "bad": "#b3261e",
+}  # fmt: skip
+DARK = {
+    "ink": "#e9e7e2", "muted": "#a3acb6", "grid": "#353b42", "ground": "#1d2125", "incumbent": "#6ea8ff",
+    "challenger": "#ff9f5a", "baseline": "#9aa3ad", "untouched": "#c4a3ff", "good": "#7fd9a5", "bad": "#ff8d83",
+}  # fmt: skip
+POLICIES = ("incumbent", "challenger", "baseline", "untouched", "good", "bad")
+MARKS = {
+    "RetrainRefused": "retrain refused",
+    "RolledBack": "taken back",
+    "TrialDecided": "trial ended without a winner",
+    "AlarmRaised": "alarm",
+}
+SHAPES = ["cross", "triangle-down", "diamond", "triangle-up"]
+
+Chart = alt.Chart | alt.LayerChart
+Row = dict[str, Json]
+Axis = dict[str, Any]  # the channel's title and scale, the same in every layer
+
+
+class MonthRow(Protocol):
+    """A month of `rehearse.compare`: its name ("2013-04") and the mean loss of each policy."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def loss(self) -> Mapping[str, float]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One step of the speed ladder: single-row latency in milliseconds."""
+
+    name: str
+    p50_ms: float
+    p99_ms: float
+
+
+# --- what is drawn when
+
+
+def dashboard(config: Config, events: Sequence[Event], weeks: Sequence[PeriodSum]) -> dict[str, bytes]:
+    """Every picture of the dashboard that there are facts for, as `<name>.light` and `<name>.dark`.
+
+    `events` is the whole ledger, `weeks` are `log.period_sums(7 * DAY, …)` with `offset` 0. The result is what
+    `storage.pictures.Pictures.put_all` takes. About 40 ms a picture: draw when something has changed.
+    """
+    found = [evidence_from_dict(e.data["evidence"], e.measured) for e in events if e.data.get("evidence")]
+    charts: dict[str, Chart] = {}
+    if any(event.type == "Promoted" for event in events):
+        charts["incumbents"] = incumbents(events, config.zone)
+    look = last_look(found)
+    if look is not None:
+        charts["trial"] = trial(look, config.live.min_gain, config.zone)
+    naive = latest_rules(found)
+    if any(week.labelled for week in weeks):
+        of_mean = metrics.get(config.task.metric, config.task.kind).of_mean_loss or float
+        best = next((one.numbers["value"] for one in naive if one.verdict == "best"), None)
+        charts["loss"] = loss(weeks, config.task.metric, config.zone, baseline=best, of_mean=of_mean)
+    if naive:
+        charts["baseline"] = baselines(naive)
+    return {f"{name}.{theme}": drawn for name, chart in charts.items() for theme, drawn in both(chart).items()}
+
+
+def last_look(found: Sequence[Evidence]) -> Evidence | None:
+    """The last evidence of a trial that has been looked at more than once (no watch)."""
+    for one in reversed(found):
+        if one.step == "live" and len(one.numbers.get("series", ())) > 1 and one.numbers.get("mode") != "watch":
+            return one
+    return None
+
+
+def latest_rules(found: Sequence[Evidence]) -> list[Evidence]:
+    """The evidence of the naive rules that were judged last, together."""
+    naive = [one for one in found if one.step == "baseline"]
+    return [one for one in naive if one.at == naive[-1].at]
+
+
+def both(chart: Chart) -> dict[str, bytes]:
+    """The light and the dark drawing of a chart."""
+    return {"light": svg(chart), "dark": svg(chart, dark=True)}
+
+
+def svg(chart: Chart, dark: bool = False) -> bytes:
+    """A chart as SVG bytes: transparent ground, text as text in the reader's own fonts."""
+    drawn: str = vl_convert.vegalite_to_svg(chart.configure(**_theme(DARK if dark else LIGHT)).to_dict())
+    return drawn.encode()
+
+
+# --- the charts
+
+
+def trial(look: Evidence, min_gain: float = 0.0, zone: tzinfo = UTC) -> Chart:
+    """The challenger's gain at each look with its bounds, the line of no difference and the promote line."""
+    rows: list[Row] = [
+        {"when": _clock(at, zone), "gain": gain, "lower": lower, "upper": upper}
+        for at, gain, lower, upper in look.numbers["series"]
+    ]
+    bounded = [row for row in rows if row["lower"] is not None and row["upper"] is not None]
+    y: Axis = {"title": f"gain in {look.numbers['metric']}", "scale": alt.Scale(domain=_room(bounded, min_gain))}
+    x = _days("when", zone)
+    gain = _chart(rows).encode(x=x, y=alt.Y("gain:Q", **y))
+    band = _chart(bounded).encode(x=x, y=alt.Y("lower:Q", **y), y2="upper:Q")
+    layers: list[alt.Chart] = [
+        band.mark_area(color=_colour("challenger"), opacity=0.22, clip=True),
+        gain.mark_line(color=_colour("challenger"), clip=True, strokeWidth=2),
+        gain.mark_point(color=_colour("challenger"), clip=True, filled=True, size=30),
+        *_level(0.0, "no difference" if min_gain else "no difference; promoted above", "ink", y, bool(min_gain)),
+    ]
+    if min_gain:
+        layers += _level(min_gain, "promoted above", "good", y)
+    return _titled(layers, f"{look.subject} against {look.reference}: above zero it is better")
+
+
+def loss(
+    weeks: Sequence[PeriodSum],
+    metric: str,
+    zone: tzinfo = UTC,
+    *,
+    baseline: float | None = None,
+    of_mean: Callable[[float], float] = float,
+    period: Micros = 7 * DAY,
+) -> Chart:
+    """The metric of what was served by week, and the baseline's held-out value where it is known.
+
+    `of_mean` makes the metric's value from a mean row loss (`Metric.of_mean_loss`).
+    """
+    rows: list[Row] = [
+        {
+            "when": _clock(week.period * period, zone),
+            "value": of_mean(week.loss / UNITS_PER_ONE / week.labelled),
+        }
+        for week in weeks
+        if week.labelled
+    ]
+    y: Axis = {"title": f"{metric} of served answers", "scale": alt.Scale(zero=False)}
+    base = _chart(rows).encode(x=_days("when", zone, "week from"), y=alt.Y("value:Q", **y))
+    layers: list[alt.Chart] = [
+        base.mark_line(color=_colour("incumbent"), strokeWidth=2),
+        base.mark_point(color=_colour("incumbent"), filled=True, size=36),
+    ]
+    if baseline is not None:
+        layers += _level(baseline, "baseline on held-out rows", "baseline", y)
+    return _titled(layers, f"{metric} by week")
+
+
+def baselines(rules: Sequence[Evidence]) -> Chart:
+    """The naive rules with their held-out values and 95 % intervals, the best on top."""
+    ordered = sorted(rules, key=lambda one: int(one.numbers["rank"]))
+    rows: list[Row] = [
+        {"rule": one.subject, **{key: one.numbers[key] for key in ("value", "lower", "upper")}} for one in ordered
+    ]
+    metric = ordered[0].numbers["metric"]
+    x: Axis = {"title": f"{metric} on held-out rows, with 95 % interval", "scale": alt.Scale(zero=False)}
+    y = alt.Y("rule:N", sort=[row["rule"] for row in rows], title=None, axis=alt.Axis(labelLimit=260))
+    bounded = _chart([row for row in rows if row["lower"] is not None and row["upper"] is not None])
+    layers: list[alt.Chart] = [
+        bounded.mark_rule(color=_colour("baseline"), strokeWidth=2).encode(x=alt.X("lower:Q", **x), x2="upper:Q", y=y),
+        _chart(rows).mark_point(color=_colour("ink"), filled=True, size=70).encode(x=alt.X("value:Q", **x), y=y),
+    ]
+    return _titled(layers, "Naive rules, the best on top", height=34 * len(rows))
+
+
+def policies(months: Sequence[MonthRow], names: Mapping[str, str], metric: str) -> Chart:
+    """The mean loss of each policy by month.
+
+    `names` says how each policy is called; the first is drawn as the incumbent, then come the colours of
+    challenger, baseline and untouched.
+    """
+    rows: list[Row] = [
+        {"month": f"{month.name}-01T00:00:00Z", "policy": said, "loss": month.loss[key]}
+        for month in months
+        for key, said in names.items()
+        if key in month.loss
+    ]
+    legend = alt.Legend(title=None, orient="top", labelLimit=240, columns=2)
+    domain = list(names.values())
+    colours = alt.Scale(domain=domain, range=[_colour(name) for name in POLICIES[: len(names)]])
+    axis = alt.Axis(format="%b", tickCount={"interval": "month", "step": 1}, labelAngle=0)
+    base = _chart(rows).encode(
+        x=alt.X("month:T", title=_year(rows), axis=axis, scale=alt.Scale(type="utc")),
+        y=alt.Y("loss:Q", title=f"mean {metric}, lower is better", scale=alt.Scale(zero=False)),
+        color=alt.Color("policy:N", scale=colours, legend=legend),
+        shape=alt.Shape("policy:N", scale=alt.Scale(domain=domain), legend=legend),
+    )
+    layers: list[alt.Chart] = [base.mark_line(strokeWidth=2.5), base.mark_point(filled=True, size=50)]
+    return _titled(layers, f"{metric} by month")
+
+
+def latency(rungs: Sequence[Rung], budget_ms: float = 0.0) -> Chart:
+    """Bars from the median to the 99th percentile of single-row latency; the budget as a line (0: none)."""
+    rows: list[Row] = [
+        {"rung": rung.name, "p50": rung.p50_ms, "p99": rung.p99_ms, "said": f"p99 {rung.p99_ms:.3g} ms"}
+        for rung in rungs
+    ]
+    values = [value for rung in rungs for value in (rung.p50_ms, rung.p99_ms)] + [budget_ms or rungs[0].p99_ms]
+    wide = min(values) > 0.0 and max(values) / min(values) >= LOG_FROM
+    scale = (
+        alt.Scale(type="log", domain=[min(values) / 2, max(values) * 4])
+        if wide
+        else alt.Scale(domain=[0, max(values) * 1.2])
+    )
+    x: Axis = {"title": f"milliseconds a single row, median to p99{' (log scale)' if wide else ''}", "scale": scale}
+    y = alt.Y("rung:N", sort=[rung.name for rung in rungs], title=None, axis=alt.Axis(labelLimit=260))
+    base = _chart(rows).encode(y=y)
+    layers: list[alt.Chart] = [
+        base.mark_bar(color=_colour("incumbent"), height=14).encode(x=alt.X("p50:Q", **x), x2="p99:Q"),
+        base.mark_text(color=_colour("ink"), align="left", dx=6).encode(x=alt.X("p99:Q", **x), text="said:N"),
+    ]
+    if budget_ms:
+        line = _chart([{"budget": budget_ms, "said": f"budget {budget_ms:g} ms"}])
+        at = alt.X("budget:Q", **x)
+        layers.append(line.mark_rule(color=_colour("bad"), strokeWidth=2, strokeDash=[6, 4]).encode(x=at))
+        layers.append(
+            line.mark_text(color=_colour("bad"), align="right", dx=-6, baseline="top").encode(
+                x=at, y=alt.value(2), text="said:N"
+            )
+        )
+    return _titled(layers, "How fast it answers", height=38 * len(rows) + 24)
+
+
+def incumbents(events: Sequence[Event], zone: tzinfo = UTC, until: Micros | None = None) -> Chart:
+    """Who was the incumbent, and who was on trial, when; with refusals, rollbacks and alarms as marks.
+
+    `until` ends the last stretch (default: the last event).
+    """
+    spans, marks = _spans(events, zone, until)
+    order = list(dict.fromkeys(span["version"] for span in sorted(spans, key=lambda span: str(span["since"]))))
+    y = alt.Y("version:N", sort=order, title=None)
+    x = _days("since", zone)
+    scale = alt.Scale(domain=["in office", "on trial"], range=[_colour("incumbent"), _colour("challenger")])
+    legend = alt.Legend(title=None, orient="top", labelLimit=240, columns=3)
+    bars = _chart(spans).mark_bar(height=13, cornerRadius=2)
+    layers: list[alt.Chart] = [
+        bars.encode(x=x, x2="until:T", y=y, color=alt.Color("place:N", scale=scale, legend=legend)),
+    ]
+    if marks:
+        found = [said for said in MARKS.values() if any(mark["what"] == said for mark in marks)]
+        shapes = [SHAPES[list(MARKS.values()).index(said)] for said in found]
+        shape = alt.Shape("what:N", scale=alt.Scale(domain=found, range=shapes), legend=legend)
+        dots = _chart(marks).mark_point(
+            fill=_colour("ink"), stroke=_colour("ground"), strokeWidth=1.2, opacity=1, size=130
+        )
+        layers.append(dots.encode(x=x, y=y, shape=shape))
+    return _titled(layers, "Who answered, and who was on trial", height=26 * len(order))
+
+
+# --- parts
+
+
+def _spans(events: Sequence[Event], zone: tzinfo, until: Micros | None) -> tuple[list[Row], list[Row]]:
+    """Stretches in office and on trial, and the marks, by folding the ledger event by event."""
+    end = max(events[-1].at, until or 0)
+    spans: list[Row] = []
+    marks: list[Row] = []
+    since: dict[tuple[str, str], Micros] = {}
+    now = Roles()
+    for event in events:
+        before, now = _places(now), fold([event], now)
+        for place, version in before - _places(now):
+            spans.append(_span(place, version, since.pop((place, version)), event.at, zone))
+        for held in _places(now) - before:
+            since[held] = event.at
+        if event.type in MARKS and now.incumbent:
+            about = str(event.data.get("challenger") or event.data.get("version") or now.incumbent)
+            marks.append({"since": _clock(event.at, zone), "version": about, "what": MARKS[event.type]})
+    spans += [_span(place, version, began, end, zone) for (place, version), began in since.items()]
+    shown = {span["version"] for span in spans}
+    return spans, [mark for mark in marks if mark["version"] in shown]
+
+
+def _places(roles: Roles) -> set[tuple[str, str]]:
+    held = {("in office", roles.incumbent), ("on trial", roles.trial.challenger if roles.trial else None)}
+    return {(place, version) for place, version in held if version is not None}
+
+
+def _span(place: str, version: str, since: Micros, until: Micros, zone: tzinfo) -> Row:
+    return {"place": place, "version": version, "since": _clock(since, zone), "until": _clock(until, zone)}
+
+
+def _room(bounded: Sequence[Row], min_gain: float) -> list[float]:
+    """The y domain of a trial: the bounds once they have settled, zero and the promote line."""
+    settled = bounded[len(bounded) // 3 :] if len(bounded) >= SETTLED_AFTER else bounded
+    ends = [0.0, min_gain, *(row[key] for row in settled for key in ("lower", "upper"))]
+    room = 0.08 * (max(ends) - min(ends)) or 0.01
+    return [min(ends) - room, max(ends) + room]
+
+
+def _level(value: float, label: str, colour: str, y: Axis, under: bool = False) -> list[alt.Chart]:
+    """A horizontal line with its name at the right end, above or under it."""
+    line = _chart([{"level": value, "label": label}]).encode(y=alt.Y("level:Q", **y))
+    text = line.mark_text(
+        color=_colour(colour), align="right", baseline="top" if under else "bottom", dy=4 if under else -4
+    )
+    return [
+        line.mark_rule(color=_colour(colour), strokeDash=[6, 4], strokeWidth=1.5),
+        text.encode(x=alt.value(WIDTH - 2), text="label:N"),
+    ]
+
+
+def _days(field: str, zone: tzinfo, what: str = "day") -> alt.X:
+    axis = alt.Axis(format="%-d %B", labelOverlap=True, tickCount=6)
+    return alt.X(f"{field}:T", title=f"{what} ({zone})", axis=axis, scale=alt.Scale(type="utc"))
+
+
+def _year(rows: Sequence[Row]) -> str:
+    years = sorted({str(row["month"])[:4] for row in rows})
+    return f"month of {years[0]}" if len(years) == 1 else f"month, {years[0]} to {years[-1]}"
+
+
+def _clock(at: Micros, zone: tzinfo) -> str:
+    """The wall clock of the zone at that time, written as if it were UTC (charts know no other zone)."""
+    return moment(at).astimezone(zone).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _chart(rows: Sequence[Row]) -> alt.Chart:
+    return alt.Chart(alt.InlineData(values=list(rows)))
+
+
+def _colour(name: str) -> alt.ExprRef:
+    """A colour by its name in the theme."""
+    return alt.ExprRef(expr=name)
+
+
+def _titled(layers: Sequence[alt.Chart], title: str, height: int = HEIGHT) -> Chart:
+    chart = alt.LayerChart(layer=list(layers)).properties(width=WIDTH, height=height, title=title)
+    drawn: Chart = chart.configure(**_theme(LIGHT))
+    return drawn
+
+
+def _theme(colours: Mapping[str, str]) -> dict[str, Any]:
+    """Colours, fonts and sizes as a Vega-Lite configuration."""
+    ink, muted, grid = colours["ink"], colours["muted"], colours["grid"]
+    text = {"titleColor": ink, "labelFontSize": 13, "titleFontSize": 13, "titleFontWeight": 400}
+    lines = {"gridColor": grid, "domainColor": grid, "tickColor": grid}
+    return {
+        "background": "transparent",
+        "font": FONT,
+        "padding": 8,
+        "view": {"stroke": None},
+        "axis": {**text, **lines, "labelColor": muted, "titlePadding": 8},
+        "legend": {**text, "labelColor": ink, "symbolFillColor": ink},
+        "title": {"color": ink, "fontSize": 14, "fontWeight": 600, "anchor": "start", "offset": 10},
+        "text": {"fontSize": 13},
+        "params": [{"name": name, "value": colour} for name, colour in colours.items()],
+    }
