@@ -1,0 +1,150 @@
+"""What did a rehearsal show? One self-contained HTML page.
+
+In: a `Report`, plain values that the rehearsal found. Out: HTML with its style and pictures inside; no script, no
+request to anybody, light and dark. Draws through `charts`; computes nothing and reads no store.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from functools import partial
+from importlib.resources import files
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from incumbent import charts
+from incumbent.charts import MonthRow, Rung
+from incumbent.records import Event, Evidence, Micros
+from incumbent.web import words
+
+_ID = re.compile(r'(\bid="|url\(#|href="#)')
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One decision: when, what, about whom, and why."""
+
+    at: Micros
+    what: str
+    version: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """One feed that was broken on purpose: what was done to it, and how it was (or was not) caught."""
+
+    what: str
+    caught: bool
+    how: str
+    at: Micros | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What went over the wire. `p99_ms` of a request; `rows` a request are many."""
+
+    requests: int
+    rows: int
+    lost: int
+    failed: int
+    p99_ms: float
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that the page shows.
+
+    `months` are rows as `rehearse.compare.Month` has them; `policies` names their losses, in the order of the
+    table's columns: the loop first, then always ship, the prior, the untouched model (their colours follow).
+    `overall` is the mean loss of each policy over the months. `split` is `steps.live.trial.table(evidence)`, the
+    heading first; `looks` the last evidence of each trial that is drawn. `refused` are decisions against a retrain,
+    or that took one back. `rungs` are empty where speed was not measured.
+    """
+
+    task: str
+    headline: str
+    metric: str
+    timezone: str
+    months: Sequence[Any]
+    policies: Mapping[str, str]
+    overall: Mapping[str, float]
+    totals: Totals
+    mean_truth: str = "mean truth"
+    events: Sequence[Event] = ()
+    looks: Sequence[Evidence] = ()
+    split: Sequence[tuple[str, str, str]] = ()
+    split_sentence: str = ""
+    decisions: Sequence[Decided] = ()
+    refused: Sequence[Decided] = ()
+    broken: Sequence[Broken] = ()
+    rungs: Sequence[Rung] = ()
+    budget_ms: float = 0.0
+    min_gain: float = 0.0
+    notes: Sequence[str] = field(default=())
+
+
+def html(report: Report) -> str:
+    """The page, as one string that needs nothing beside it."""
+    zone = ZoneInfo(report.timezone)
+    templates = Environment(
+        loader=PackageLoader("incumbent", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {
+        "day": partial(words.day, zone=zone),
+        "iso": words.iso,
+        "number": words.number,
+        "percent": words.percent,
+        "loss": _loss,
+        "month": _month,
+    }
+    style = files("incumbent.web").joinpath("static", "style.css").read_text(encoding="utf-8")
+    pictures = {name: _inline(name, chart) for name, chart in _charts(report, zone).items()}
+    page = templates.get_template("report.html")
+    return page.render(report=report, style=Markup(style), pictures=pictures)
+
+
+def _charts(report: Report, zone: tzinfo) -> dict[str, charts.Chart]:
+    drawn: dict[str, charts.Chart] = {}
+    months: list[MonthRow] = [month for month in report.months if month.loss]
+    if months:
+        drawn["policies"] = charts.policies(months, report.policies, report.metric)
+    if any(event.type == "Promoted" for event in report.events):
+        drawn["incumbents"] = charts.incumbents(report.events, zone)
+    for place, look in enumerate(report.looks):
+        if look.numbers.get("series"):
+            drawn[f"trial-{place}"] = charts.trial(look, report.min_gain, zone)
+    if report.rungs:
+        drawn["latency"] = charts.latency(report.rungs, report.budget_ms)
+    return drawn
+
+
+def _inline(name: str, chart: charts.Chart) -> Markup:
+    """Both drawings of a chart; the stylesheet shows one. Their ids are made different, for they share a page."""
+    parts = []
+    for theme, drawn in charts.both(chart).items():
+        own = _ID.sub(rf"\g<1>{name}-{theme}-", drawn.decode())
+        parts.append(f'<div class="drawn-{theme}">{own}</div>')
+    return Markup("".join(parts))
+
+
+def _loss(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _month(name: str) -> str:
+    """A month in words.
+
+    >>> _month("2013-04")
+    'April 2013'
+    """
+    return datetime.strptime(name, "%Y-%m").strftime("%B %Y")
