@@ -1,0 +1,56 @@
+"""What child processes do in the checks: append to a store that others use at the same time."""
+
+from collections.abc import Callable
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from incumbent.checks.storage.opened import T0, learnt, predicted
+from incumbent.errors import LedgerConflict
+from incumbent.storage.base import Blobs, Ledger, Log
+
+WAIT_S = 60
+
+
+def at_once(work: Callable[..., None], *each: tuple[Any, ...]) -> None:
+    """Run `work` in a process of its own for each tuple of arguments; all must end well."""
+    context = get_context("spawn")
+    children = [context.Process(target=work, args=arguments) for arguments in each]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(WAIT_S)
+        if child.is_alive():
+            child.kill()
+            child.join()
+    assert [child.exitcode for child in children] == [0] * len(children)
+
+
+def append_rows(opener: Callable[[Path], Log], folder: Path, name: str, batches: int, rows: int) -> None:
+    """Open a log and append batches with ids `name batch row`, then their outcomes."""
+    log = opener(folder)
+    for batch in range(batches):
+        ids = [f"{name} {batch} {row}" for row in range(rows)]
+        log.append([predicted(id, T0 + batch) for id in ids])
+        log.append_outcomes([learnt(id) for id in ids])
+    log.close()
+
+
+def append_events(opener: Callable[[Path], Ledger], folder: Path, name: str, events: int) -> None:
+    """Append that many events by compare-and-swap, reading again after each conflict."""
+    ledger = opener(folder)
+    won = 0
+    while won < events:
+        try:
+            ledger.append("Counted", at=T0, actor=name, reason="", data={"n": won}, expected=ledger.sequence())
+            won += 1
+        except LedgerConflict:
+            continue
+    ledger.close()
+
+
+def put_bytes(opener: Callable[[Path], Blobs], folder: Path, content: bytes, times: int) -> None:
+    """Put the same bytes again and again, and read them."""
+    blobs = opener(folder)
+    for _ in range(times):
+        assert blobs.get(blobs.put(content)) == content
