@@ -2,8 +2,9 @@
 
 In: a fitted estimator, its signature and a sample of training rows. Out: a Twin (the ONNX bytes and the largest
 difference found), or the reason why the native one must serve. Equal means: on the sample, with each nullable
-column null in turn and with an unseen category in each string column, probabilities differ by at most 1e-4 (numbers
-by 1e-4 of their size) and no class flips. float32 loses ties of thresholds, hence the proof on real rows.
+column null in turn and with an unseen category in each string column, probabilities differ by at most 1e-4
+(numbers by 1e-4 of their size), no class flips, and the twin refuses what the native one refuses. float32 loses
+ties of thresholds, hence the proof on real rows.
 """
 
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from skl2onnx.common.shape_calculator import (
     calculate_linear_classifier_output_shapes,
     calculate_linear_regressor_output_shapes,
 )
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from incumbent.errors import ArtefactRefused
 from incumbent.records import Signature
@@ -67,20 +69,22 @@ def twin(estimator: Any, signature: Signature, sample: Columns, schema: Schema |
     that is equal is taken. Raises ArtefactRefused when the estimator does not suit the signature.
     """
     native = Fitted(estimator, signature, schema)
-    rows = probes(sample, native.signature)
-    expected = native.predict(rows)
+    groups = probes(sample, signature)
+    expected = [_expected(native, group) for group in groups.values()]
     reason = ""
     for variant in _variants(native):
         try:
             content = convert(variant, native)
-            found = Onnx(content, native.signature).predict(rows)
+            model = Onnx(content, signature)
         except Exception as error:  # converters raise anything; then the native one serves, and says why
             reason = reason or f"{type(error).__name__}: {_first_line(error)}"
             continue
-        difference, unequal = compare(expected, found, native.signature)
-        if unequal is None:
-            return Twin(content, difference, n_rows(rows))
-        reason = unequal
+        answers = [model.predict(group) for group in groups.values()]
+        found = [compare(e, a, signature) for e, a in zip(expected, answers, strict=True)]
+        unequal = [f"{name}: {why}" for name, (_, why) in zip(groups, found, strict=True) if why]
+        if not unequal:
+            return Twin(content, max(difference for difference, _ in found), n_rows(sample))
+        reason = "; ".join(unequal[:3])
     return reason
 
 
@@ -108,25 +112,29 @@ def convert(estimator: Any, native: Fitted) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def probes(sample: Columns, signature: Signature) -> Columns:
-    """The rows of the proof: the sample; 50 of them with each nullable column null in turn, and all of these null;
-    50 with a category never seen in each string column."""
+def probes(sample: Columns, signature: Signature) -> dict[str, Columns]:
+    """The rows of the proof by what they are: the sample; 50 of them with each nullable column null in turn, and
+    with all of these null; 50 with a category never seen in each string column."""
     picked = np.unique(np.linspace(0, n_rows(sample) - 1, min(50, n_rows(sample))).astype(int))
-    few = {name: values[picked] for name, values in sample.items()}
-    variants: list[Columns] = [sample]
+    few = {name: sample[name][picked] for name in signature.names}
+    groups: dict[str, Columns] = {"training rows": {name: sample[name] for name in signature.names}}
     nulls: dict[str, Any] = {}
     for column in signature.columns:
         if column.type == "string":
-            variants.append({**few, column.name: np.full(len(picked), UNSEEN, dtype=object)})
+            unseen = np.full(len(picked), UNSEEN, dtype=object)
+            groups[f"{column.name} never seen"] = {**few, column.name: unseen}
         if column.nullable:
-            nulls[column.name] = np.full(len(picked), *((None, object) if column.type == "string" else (np.nan,)))
-            variants.append({**few, column.name: nulls[column.name]})
-    variants.append({**few, **nulls})
-    return {name: np.concatenate([variant[name] for variant in variants]) for name in signature.names}
+            null = np.full(len(picked), None, dtype=object) if column.type == "string" else np.full(len(picked), np.nan)
+            nulls[column.name] = null
+            groups[f"{column.name} null"] = {**few, column.name: null}
+    return {**groups, "all columns null": {**few, **nulls}} if nulls else groups
 
 
-def compare(expected: Floats, found: Floats, signature: Signature) -> tuple[float, str | None]:
-    """The largest difference, and why the two are not equal (None: they are)."""
+def compare(expected: Floats | None, found: Floats, signature: Signature) -> tuple[float, str | None]:
+    """The largest difference, and why the two are not equal (None: they are). `expected` is None where the native
+    one refuses the rows: then the twin must give no number, so that the fallback answers either way."""
+    if expected is None:
+        return 0.0, "the twin answers what the native one refuses" if np.isfinite(found).any() else None
     if expected.shape != found.shape:
         return float("inf"), f"found an output of shape {found.shape}, expected {expected.shape}"
     if not signature.classifies:
@@ -165,12 +173,37 @@ def decimal_thresholds(estimator: Any) -> bool:
     return moved
 
 
+def name_nulls(estimator: Any) -> None:
+    """In every OneHotEncoder inside `estimator` let the null category be "" (in place): what null is to the twin.
+
+    An OrdinalEncoder gets this for None only; its NaN has a code of its own, which the converter knows."""
+    for part in parts_of(estimator):
+        if isinstance(part, OneHotEncoder | OrdinalEncoder) and hasattr(part, "categories_"):
+            part.categories_ = [_named(known, isinstance(part, OneHotEncoder)) for known in part.categories_]
+
+
+def _named(categories: Any, nan_too: bool) -> Any:
+    if categories.dtype != object:
+        return categories
+    named = ["" if c is None or (nan_too and c != c) else c for c in categories]
+    return np.array(named, dtype=object)
+
+
+def _expected(native: Fitted, columns: Columns) -> Floats | None:
+    try:
+        return native.predict(columns)
+    except Exception:  # an estimator may refuse nulls or unseen categories with any error
+        return None
+
+
 def _variants(native: Fitted) -> Iterator[Any]:
     """The estimator with decimal thresholds first: data are decimals more often than float32."""
-    copy: Any = deepcopy(native.estimator)
+    plain = deepcopy(native.estimator)
+    name_nulls(plain)
+    copy = deepcopy(plain)
     if decimal_thresholds(copy):
         yield copy
-    yield native.estimator
+    yield plain
 
 
 def _split_matrix(model: Any, names: list[str]) -> None:

@@ -138,7 +138,8 @@ def canonical(content: bytes) -> bytes:
         files = {info.filename: archive.read(info) for info in archive.infolist()}
     text = files.pop("schema.json").decode()
     order: dict[str, str] = {}
-    text = re.sub(r'(?<="__id__": )\d+|(?<="file": ")\d+(?=\.)', lambda m: order.setdefault(m[0], str(len(order))), text)
+    address = re.compile(r'(?<="__id__": )\d+|(?<="file": ")\d+(?=\.)')
+    text = address.sub(lambda found: order.setdefault(found[0], str(len(order))), text)
     named = {re.sub(r"^\d+(?=\.)", lambda m: order.get(m[0], m[0]), name): data for name, data in files.items()}
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -186,7 +187,7 @@ def used_names(transformer: ColumnTransformer, names: list[str]) -> tuple[str, .
     for _, step, columns in transformer.transformers_:
         if step != "drop":
             fitted = np.array(transformer.feature_names_in_, dtype=object)
-            used |= {c for c in columns} if all(isinstance(c, str) for c in columns) else set(fitted[columns])
+            used |= set(columns if all(isinstance(c, str) for c in columns) else fitted[columns])
     return tuple(name for name in names if name in used)
 
 
