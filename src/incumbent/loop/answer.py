@@ -18,7 +18,7 @@ from incumbent.clock import wall
 from incumbent.config import Config
 from incumbent.engines.base import Engine
 from incumbent.engines.opening import OpenEngine
-from incumbent.errors import IdReused, IncumbentError, PredictError, RowError, StorageError
+from incumbent.errors import DataError, IdReused, IncumbentError, PredictError, RowError, StorageError
 from incumbent.loop import fold, log, outcome, predict, route, shadow
 from incumbent.records import (
     SECOND,
@@ -134,7 +134,7 @@ class Answerer:
         try:
             flat = iter(self._keep(state, list(chain.from_iterable(good)), columns))
             answers = [[next(flat) for _ in group] for group in good]
-        except IdReused:
+        except DataError:  # an id that came before, or a value that the store cannot keep: whose was it?
             answers = [self._again(state, group) for group in good]
         for i in sorted(refused):
             answers.insert(i, refused[i])
