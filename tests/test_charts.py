@@ -1,0 +1,148 @@
+"""Charts draw what they are given, with units and words, light and dark."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from xml.etree import ElementTree
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from incumbent import charts
+from incumbent.config import parse
+from incumbent.records import DAY, Event, Evidence, Json, Micros
+from incumbent.storage.base import PeriodSum
+
+ZONE = ZoneInfo("America/New_York")
+APRIL: Micros = 1364788800 * 1_000_000  # 1 April 2013, midnight in New York
+CONFIG = parse(
+    '[task]\nname="x"\nkind="binary"\ntarget="y"\nmetric="brier"\ntimezone="America/New_York"\n[live]\nmin_gain=0.001'
+)
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def look(series: list[list[Json]], mode: str = "shadow") -> Evidence:
+    numbers = {"series": series, "metric": "brier", "mode": mode}
+    return Evidence("live", "v3", "continue", "s", APRIL + DAY, "v2", numbers)
+
+
+def rule(rank: int, lower: float | None) -> Evidence:
+    numbers = {"rank": rank, "metric": "brier", "value": 0.17 + rank / 100, "lower": lower, "upper": 0.2}
+    return Evidence("baseline", f"rule {rank}", "best" if rank == 1 else "beaten", "s", APRIL, None, numbers)
+
+
+def event(sequence: int, type: str, day: int, **data: Json) -> Event:
+    return Event(sequence, type, APRIL + day * DAY, 0, "tick", "r", data, {}, "", "")
+
+
+def registered(sequence: int, name: str, day: int) -> Event:
+    signature = {"columns": [], "kind": "binary", "classes": [False, True]}
+    made = {"name": name, "runtime": "rule", "manifest": "", "signature": signature}
+    return event(sequence, "VersionRegistered", day, version=made)
+
+
+SERIES = [[APRIL, None, None, None]] + [
+    [APRIL + i * DAY, 0.004, 0.004 - 0.02 / i, 0.004 + 0.02 / i] for i in range(1, 12)
+]
+WEEKS = [PeriodSum(APRIL // (7 * DAY) + i, 100, 90, int(90 * 0.16e9)) for i in range(5)]
+WEEKS.append(PeriodSum(WEEKS[-1].period + 1, 100, 0, 0))
+EVENTS = (
+    registered(1, "v1", 0),
+    event(2, "Promoted", 0, version="v1", replaces=None),
+    registered(3, "v2", 10),
+    event(4, "Promoted", 10, version="v2", replaces="v1"),
+    event(5, "RetrainRefused", 20, cause="cadence"),
+    event(6, "RolledBack", 30, version="v2", to="v1"),
+    event(7, "AlarmRaised", 35, alarm="harm"),
+)
+MONTHS = [SimpleNamespace(name=f"2013-{n:02d}", loss={"loop": 0.15, "prior": 0.17 + n / 1000}) for n in (4, 5, 6)]
+DRAWN: dict[str, tuple[Callable[[], charts.Chart], tuple[str, ...]]] = {
+    "trial": (lambda: charts.trial(look(SERIES), 0.001, ZONE), ("gain in brier", "promoted above", "no difference")),
+    "loss": (lambda: charts.loss(WEEKS, "brier", ZONE, baseline=0.17), ("brier of served answers", "America/New_York")),
+    "baselines": (lambda: charts.baselines([rule(2, None), rule(1, 0.15)]), ("rule 1", "rule 2", "95 % interval")),
+    "policies": (
+        lambda: charts.policies(MONTHS, {"loop": "the loop", "prior": "the prior"}, "brier"),
+        ("the loop", "the prior", "month of 2013", "May"),
+    ),
+    "latency": (
+        lambda: charts.latency([charts.Rung("teacher", 9.0, 14.0), charts.Rung("student", 0.05, 0.09)], 1.0),
+        ("teacher", "p99 0.09 ms", "budget 1 ms", "log scale"),
+    ),
+    "incumbents": (
+        lambda: charts.incumbents(EVENTS, ZONE),
+        ("v1", "v2", "in office", "retrain refused", "taken back", "alarm"),
+    ),
+}  # fmt: skip
+
+
+def values(spec: dict[str, Json], layer: int) -> list[dict[str, Json]]:
+    found: list[dict[str, Json]] = spec["datasets"][spec["layer"][layer]["data"]["name"]]
+    return found
+
+
+def texts(svg: bytes) -> str:
+    return " | ".join("".join(node.itertext()) for node in ElementTree.fromstring(svg).iter(f"{SVG}text"))
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_chart_says_what_it_shows(name: str) -> None:
+    """Titles, units and names are text in the picture."""
+    make, told = DRAWN[name]
+    found = texts(charts.svg(make()))
+    assert [text for text in told if text not in found] == []
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_light_and_dark_differ_in_colour_alone(name: str) -> None:
+    """Both drawings have the same words and a transparent ground, in other colours."""
+    both = charts.both(DRAWN[name][0]())
+    assert texts(both["light"]) == texts(both["dark"])
+    assert charts.LIGHT["ink"].encode() in both["light"]
+    assert charts.DARK["ink"].encode() in both["dark"]
+    assert charts.LIGHT["ink"].encode() not in both["dark"]
+
+
+def test_the_same_facts_give_the_same_bytes() -> None:
+    """A picture drawn again is the same blob."""
+    make, _ = DRAWN["loss"]
+    assert charts.svg(make()) == charts.svg(make())
+
+
+def test_first_looks_do_not_flatten_the_rest() -> None:
+    """The y scale of a trial covers the settled bounds, zero and the promote line, not the first wide ones."""
+    spec = charts.trial(look(SERIES), 0.001, ZONE).to_dict()
+    low, high = spec["layer"][0]["encoding"]["y"]["scale"]["domain"]
+    assert -0.02 < low < 0.0
+    assert 0.004 < high < 0.02
+
+
+def test_a_day_is_a_day_of_the_tasks_zone() -> None:
+    """1 April, midnight in New York, is drawn as 1 April, midnight."""
+    spec = charts.trial(look(SERIES), 0.0, ZONE).to_dict()
+    assert values(spec, 1)[0]["when"] == "2013-04-01T00:00:00Z"
+
+
+def test_stretches_in_office_follow_the_ledger() -> None:
+    """v1 comes back when v2 is taken back, and holds office until the last event."""
+    spec = charts.incumbents(EVENTS, ZONE).to_dict()
+    spans = [(row["version"], row["since"][:10], row["until"][:10]) for row in values(spec, 0)]
+    assert sorted(spans) == [
+        ("v1", "2013-04-01", "2013-04-11"), ("v1", "2013-05-01", "2013-05-06"), ("v2", "2013-04-11", "2013-05-01"),
+    ]  # fmt: skip
+
+
+def test_the_dashboard_draws_what_there_are_facts_for() -> None:
+    """An empty ledger draws nothing; events, looks, rules and weeks each bring their picture in both themes."""
+    assert charts.dashboard(CONFIG, [], []) == {}
+    evidence = [rule(1, 0.15), rule(2, 0.16), look(SERIES), look(SERIES, "watch")]
+    found = [
+        event(8 + i, "EvidenceRecorded", 40, step=one.step, version=one.subject, evidence=as_dict(one))
+        for i, one in enumerate(evidence)
+    ]
+    drawn = charts.dashboard(CONFIG, [*EVENTS, *found], WEEKS)
+    names = {"incumbents", "trial", "loss", "baseline"}
+    assert set(drawn) == {f"{name}.{theme}" for name in names for theme in ("light", "dark")}
+
+
+def as_dict(one: Evidence) -> dict[str, Json]:
+    keys = ("step", "subject", "verdict", "sentence", "at", "reference", "numbers")
+    return {key: getattr(one, key) for key in keys}
