@@ -74,7 +74,7 @@ class Story:
         manifest = {
             "parts": {"native.skops": "a" * 64, "twin.onnx": "b" * 64},
             "libraries": {"scikit-learn": "1.9.1"},
-            "facts": {"n_golden_rows": 50},
+            "golden": self.facts.blobs.put(json.dumps({"rows": [{"hour": 7}] * 50}).encode()),
             "compile": {"made": True, "reason": None, "max_difference": 1.2e-7},
         }
         digest = self.facts.blobs.put(json.dumps(manifest).encode())

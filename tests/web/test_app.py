@@ -73,6 +73,7 @@ def test_a_version_shows_its_signature_and_evidence(client: Any) -> None:
     """The page of a version holds columns, parts, and the evidence that judges it or compares with it."""
     told = client.get("/versions/v2.json").json()
     assert told["places"] == ["incumbent"]
+    assert told["manifest"]["golden_rows"] == 50
     assert [column["name"] for column in told["signature"]["columns"]] == ["carrier", "hour", "wind_gust"]
     assert [one["step"] for one in told["evidence"]] == ["live", "speed", "gate"]
     assert {event["type"] for event in told["events"]} == {

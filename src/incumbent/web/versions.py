@@ -62,11 +62,12 @@ def _manifest(blobs: Blobs, version: Version) -> dict[str, Json]:
     """What the manifest says of its parts; `problem` where it cannot be read."""
     try:
         found: dict[str, Any] = json.loads(blobs.get(version.manifest))
+        golden: dict[str, Any] = json.loads(blobs.get(found["golden"])) if found.get("golden") else {}
     except (KeyError, ValueError, StorageError) as error:
         return {"problem": f"the manifest cannot be read ({type(error).__name__}): run `incumbent doctor`"}
     return {
         "parts": found.get("parts", {}),
-        "golden_rows": found.get("golden_rows"),
+        "golden_rows": len(golden.get("rows", ())),
         "libraries": found.get("libraries", {}),
         "facts": found.get("facts", {}),
         "compile": found.get("compile"),
