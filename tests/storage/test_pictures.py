@@ -37,9 +37,12 @@ def test_a_damaged_index_says_what_to_do(pictures: Pictures, tmp_path: Path) -> 
 def test_a_full_disk_keeps_the_old_pictures(pictures: Pictures, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the index cannot be replaced it stays as it was, and no draft is left."""
     pictures.put("loss", b"<svg>1</svg>", 1)
+    replace = os.replace
 
-    def full(*_: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def full(draft: Any, place: Any) -> None:
+        if Path(place).name == INDEX:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(draft, place)
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(StoreFull, match="the old pictures stay"):
