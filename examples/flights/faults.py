@@ -13,6 +13,10 @@ NEW_YORK = ZoneInfo("America/New_York")
 FLIPPED = datetime(2013, 8, 1, tzinfo=NEW_YORK)
 CELSIUS = datetime(2013, 10, 1, tzinfo=NEW_YORK)
 REPAIRED_AFTER = timedelta(days=6)
+FAULTS = {
+    "2013-08-01": "a corrupted partition: the labels of three weeks (27 June to 17 July) are flipped",
+    "2013-10-01": "a feed that changed its unit: air temperature and dew point in °C where °F was meant",
+}
 
 
 def feed(rows: pd.DataFrame, at: datetime) -> pd.DataFrame:

@@ -14,6 +14,14 @@ import numpy as np
 import pandas as pd
 from lightgbm import LGBMClassifier
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    StackingClassifier,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
@@ -44,6 +52,22 @@ def train(rows: pd.DataFrame) -> Pipeline:
 def train_with_queue(rows: pd.DataFrame) -> Pipeline:
     """A new recipe: the same trees, told also how late the flights before this one left."""
     return fit(rows, [*NUMBERS, "queue_delay"])
+
+
+def teacher(rows: pd.DataFrame) -> Pipeline:
+    """A large stack of forests and boosted trees on every fourth row: good, and far too slow to serve."""
+    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1)
+    columns = ColumnTransformer([("words", codes, WORDS), ("numbers", SimpleImputer(), NUMBERS)])
+    forest = {"n_estimators": 60, "min_samples_leaf": 10, "n_jobs": 1, "random_state": 0}
+    bases = [
+        ("forest", RandomForestClassifier(max_samples=0.5, max_features=0.4, **forest)),
+        ("extra", ExtraTreesClassifier(max_features=0.6, **forest)),
+        ("boosted", HistGradientBoostingClassifier(learning_rate=0.05, max_iter=150, max_leaf_nodes=15, random_state=0)),
+        ("light", LGBMClassifier(n_estimators=200, learning_rate=0.03, num_leaves=15, n_jobs=1, random_state=0, verbose=-1)),
+    ]  # fmt: skip
+    some = rows.iloc[::4]
+    stack = Pipeline([("columns", columns), ("stack", StackingClassifier(bases, LogisticRegression(), cv=3))])
+    return stack.fit(some, some["late"].astype(int))
 
 
 def fit(rows: pd.DataFrame, numbers: list[str]) -> Pipeline:

@@ -102,7 +102,9 @@ class Gate:
 class Live:
     """Step 3: is the challenger better on live traffic?"""
 
-    mode: Literal["shadow", "split"] = _setting("shadow", "shadow: both score each row; split: units are assigned.")
+    mode: Literal["shadow", "split", "both"] = _setting(
+        "shadow", "shadow: both score each row; split: units are assigned; both: a shadow that wins goes on to a split."
+    )
     label_depends_on_prediction: bool = _setting(False, "Does what is served change what happens? Then only a split.")
     promote: Literal["manual", "auto"] = _setting("manual", "Who promotes on the verdict promote.")
     alpha: float = _setting(0.05, "Chance of promoting a challenger that is not better, over all looks.", "0-1")
@@ -175,6 +177,8 @@ class Rehearse:
     until: str = _setting("", "Day on which the rehearsal ends; empty: after the last row. ISO date.")
     batch: Literal["hour", "day"] = _setting("hour", "Rows of this stretch of time go into one request.")
     teacher: str = _setting("", "Recipe of a large teacher, distilled at the onset to a student; empty: none.")
+    new_recipe: str = _setting("", "Recipe that is gated and tried on the day below; empty: none.")
+    new_recipe_on: str = _setting("", "Day on which the new recipe comes up. ISO date.")
     faults: str = _setting("", "Python file whose feed(rows, now) breaks what retraining is fed.")
 
 

@@ -14,8 +14,8 @@ import sys
 import traceback
 from typing import Annotated
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 import incumbent
 from incumbent.cli import control, judging, onset, output, rehearsing, serving
@@ -63,11 +63,13 @@ def run(arguments: list[str]) -> int:
     try:
         code = typer.main.get_command(app).main(args=arguments, prog_name="incumbent", standalone_mode=False)
         return int(code or 0)
-    except click.exceptions.Abort:
+    except typer.Exit as stop:
+        return stop.exit_code
+    except typer.Abort:
         output.notes.print("stopped")
         return 4
-    except click.ClickException as error:
-        error.show()
+    except TyperException as error:
+        output.notes.print(f"{error}\nSee `incumbent {' '.join(arguments[:1])} --help`.", markup=False)
         return 2
     except IncumbentError as error:
         return _failed(error)

@@ -43,7 +43,7 @@ def try_model(
     trust: Annotated[bool, typer.Option("--trust", help="Load the pickle: it can run any code.")] = False,
     save: Annotated[Path | None, typer.Option(help="Write the project here; default: a temporary folder.")] = None,
     port: Annotated[int | None, typer.Option(help="Port of the server.")] = None,
-    exit: Annotated[bool, typer.Option("--exit", help="Do not serve.")] = False,
+    stop: Annotated[bool, typer.Option("--exit", help="Do not serve.")] = False,
     json: AsJson = False,
 ) -> None:
     """A pickle and a CSV: is it worth serving? Prints baseline, verdict and single-row p99, then serves it."""
@@ -73,7 +73,7 @@ def try_model(
         output.verdict(verdict)
         output.say(f"speed: {fast.sentence}")
         output.say(f"{incumbent} is the incumbent; the project is in {folder}")
-    if exit:
+    if stop:
         raise typer.Exit(output.exit_code(verdict.verdict))
     serve(folder, host=None, port=port, clock="wall", tick=False, insecure=False, json=json)
 

@@ -8,27 +8,41 @@ what runs on a cadence in `upkeep`.
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+import time
 from typing import Any
 
+import msgspec
 import numpy as np
 
+from incumbent import charts
 from incumbent import config as configuration
 from incumbent.clock import wall
 from incumbent.config import Config
-from incumbent.errors import ConfigError, DataError, NotEnoughData
+from incumbent.errors import ConfigError, DataError
 from incumbent.loop import promote
 from incumbent.loop.fold import roles as fold
 from incumbent.project.code import Code, open_code
+from incumbent.project.lesson import Lesson, native_of
+from incumbent.project.reasons import case
 from incumbent.project.rows import Rows, read
 from incumbent.project.trials import Live
 from incumbent.project.upkeep import Upkeep
 from incumbent.records import DAY, Evidence, Json, Micros, Roles, Signature, Version
-from incumbent.runtimes import artefact, frames
+from incumbent.runtimes import artefact, frames, schema
+from incumbent.runtimes import compile as compiling
+from incumbent.runtimes import signature as signatures
 from incumbent.runtimes.base import Columns, Floats, Predictor, checked, n_rows
+from incumbent.runtimes.onnx import Onnx
 from incumbent.runtimes.rule import Rule
 from incumbent.stats import drift, metrics
-from incumbent.steps import Proposal, StepResult, baseline, gate, speed
+from incumbent.stats.latency import LatencySummary
+from incumbent.steps import StepResult, baseline, gate, speed
+from incumbent.steps.live import why
+from incumbent.steps.speed.distil import answers
 from incumbent.storage.opening import Facts, open_facts
+from incumbent.storage.pictures import Pictures
+
+WEEK: Micros = 7 * DAY
 
 
 def open_project(folder: str | Path = ".", *, clock: Callable[[], Micros] = wall, actor: str = "python") -> "Project":
@@ -92,7 +106,7 @@ class Project:
         if name not in self._opened:
             version = self.version(name)
             self._opened[name] = artefact.open_version(
-                self.facts.blobs, version.manifest, self.config.versions, self._known_pickles()
+                self.facts.blobs, version.manifest, self.config.versions, self._known_manifests()
             )
         return self._opened[name]
 
@@ -114,7 +128,13 @@ class Project:
 
     def losses(self, name: str, columns: Columns, truth: np.ndarray[Any, Any]) -> Floats:
         """Row losses of a version, (n_rows,)."""
-        return self.metric.row_loss(self.predict(name, columns), truth)
+        return self.row_loss(self.predict(name, columns), truth)
+
+    def row_loss(self, output: Floats, truth: Any) -> Floats:
+        """(n_rows,) of the task's metric. ConfigError where it is no mean of row losses (roc_auc, f1)."""
+        if self.metric.row_loss is None:
+            raise ConfigError(f"{self.metric.name} is no mean of row losses: this needs one that is, e.g. brier")
+        return self.metric.row_loss(output, truth)
 
     # --- versions
 
@@ -151,6 +171,7 @@ class Project:
             sample=columns,
             versions=self.config.versions,
             profile=_profile(trained.columns(signature), signature),
+            schema=schema.of(trained.training_frame()).to_json(),
             facts={"n_rows": len(trained), "since": int(trained.at[0]), "until": int(trained.at[-1]), "recipe": recipe},
         )
         version = Version(
@@ -299,16 +320,15 @@ class Project:
 
         `holdout` replaces the rows that are judged on (the same rows as they were served, for instance).
         """
-        roles = self.roles()
-        if roles.incumbent is None:
-            raise DataError("there is no incumbent to compare with: run `incumbent baseline` first.")
+        incumbent = self.incumbent()
         train, held_out = self.split(known, self.config.retrain.holdout_days if refresh else None)
         signature = self.signature(known)
-        sibling = Native(self._code().fit(recipe, train.training_frame()), signature, train)
+        frame = train.training_frame()
+        sibling = native_of(self._code().fit(recipe, frame), signature, frame)
         judged = held_out if holdout is None else holdout
         output = checked(sibling.predict(judged.columns(signature)), signature, len(judged))
         subject = f"{recipe} without the last {_days(judged)} days" if self.config.task.time else f"{recipe} (held out)"
-        return self._compare(judged, output, subject, roles.incumbent, now, refresh=refresh)
+        return self._compare(judged, output, subject, incumbent, now, refresh=refresh)
 
     def _compare(
         self, rows: Rows, output: Floats, subject: str, reference: str, now: Micros, *, refresh: bool = False
@@ -324,7 +344,123 @@ class Project:
             now,
         )
 
+    # --- step 4
+
+    def speed(self, name: str | None = None, *, now: Micros | None = None) -> Evidence:
+        """Time single rows of a version (default: the incumbent) in the path of an answer: parse, columns, predict,
+        check. The budget is `plan.latency_budget_ms`."""
+        now = self.clock() if now is None else now
+        version = self.version(name or self.incumbent())
+        latency = self._time(self.predictor(version.name), self._golden(version))
+        evidence = speed.judge(latency, self.config.plan.latency_budget_ms, version.name, now)
+        promote.record(self.facts.ledger, evidence, actor=self.actor)
+        return evidence
+
+    def distil(
+        self, teacher: str, rows: Any = None, *, now: Micros | None = None, folds: int = 3
+    ) -> tuple[Version | None, list[Evidence]]:
+        """Distil the recipe `teacher` to a student that answers inside the budget; register it when it is good enough.
+
+        Evidence, in this order: the teacher's latency, the student against the teacher (does it keep the gain?), and
+        the student against the incumbent on the same held-out rows (the gate). The student is registered when the
+        gate ships it, inside its budget; soft targets come from `folds` fits of the teacher on other stretches of
+        time, the logged traffic, where there is any, is the transfer set.
+        """
+        now = self.clock() if now is None else now
+        known = self.known(rows, now)
+        train, held_out = self.split(known)
+        lesson = Lesson.teach(self._code(), teacher, train, held_out, self.signature(known), folds)
+        seen = speed.HeldOut(
+            lesson.held_columns, lesson.held_truth, held_out.blocks(),
+            baseline=self.predict(str(self.roles().baseline), lesson.held_columns), teacher=lesson.held_teacher,
+        )  # fmt: skip
+        row = signatures.to_rows({k: v[:50] for k, v in lesson.held_columns.items()}, lesson.signature)
+        budget = self.config.plan.latency_budget_ms
+        slow = speed.judge(self._time(lesson.teacher, row, few=True), budget, teacher, now)
+        result = speed.distil(
+            lesson.columns, lesson.truth, lesson.soft, lesson.signature, self.metric, self.config.speed, seen,
+            teacher=teacher, baseline=str(self.roles().baseline), at=now, transfer=self._transfer(lesson, now),
+            time_it=lambda student: self._time(self._served(student, lesson), row), budget_ms=budget,
+        )  # fmt: skip
+        found, proposal = result.evidence[0], result.proposals[0]
+        output = answers(proposal.predictor, lesson.held_columns, lesson.signature)
+        gated = self._compare(held_out, output, f"student of {teacher}", self.incumbent(), now)
+        for evidence in (slow, found, gated):
+            promote.record(self.facts.ledger, evidence, actor=self.actor)
+        inside = not any(check["verdict"] == "hold" and "budget" in check["sentence"] for check in found.numbers["checks"])
+        if gated.verdict != "ship" or not inside:
+            return None, [slow, found, gated]
+        columns, soft = lesson.everything()
+        student = speed.student(
+            columns, soft, lesson.signature, rounds=proposal.facts["rounds"], leaves=proposal.facts["leaves"]
+        )
+        version = self.register(
+            student, known, description=proposal.description, recipe=f"distil:{self._code().recipe(teacher)}",
+            parent=self.incumbent(), now=now,
+        )  # fmt: skip
+        return version, [slow, found, gated]
+
+    def _time(self, predictor: Predictor, rows: list[dict[str, Json]], *, few: bool = False) -> LatencySummary:
+        """Single rows, one after another; a slow teacher (`few`) is timed 300 times, which just bounds its p99."""
+        bodies = [msgspec.json.encode(row) for row in rows]
+
+        def one(i: int) -> Floats:
+            features = msgspec.json.decode(bodies[i % len(bodies)])
+            return checked(predictor.predict(signatures.to_columns([features], predictor.signature)),
+                           predictor.signature, 1)  # fmt: skip
+
+        n = min(300, self.config.speed.timings) if few else self.config.speed.timings
+        return speed.measure(one, n, time.perf_counter_ns)
+
+    def _served(self, estimator: Any, lesson: Lesson) -> Predictor:
+        """The estimator as it would be served: its proved twin, or itself."""
+        sample = {name: values[-2_000:] for name, values in lesson.held_columns.items()}
+        twin = compiling.twin(estimator, lesson.signature, sample) if self.config.versions.compile else "off"
+        return native_of(estimator, lesson.signature) if isinstance(twin, str) else Onnx(twin.content, lesson.signature)
+
+    def _transfer(self, lesson: Lesson, now: Micros) -> tuple[Columns, Floats] | None:
+        """Logged rows since the training rows, with the teacher's answers; None while there is no traffic."""
+        logged = self.upkeep.logged(now, labelled=None)
+        if logged is None:
+            return None
+        recent = logged.between(now - 90 * DAY, now)
+        columns = recent.columns(lesson.signature)
+        return columns, lesson.teacher.predict(columns)
+
+    def _golden(self, version: Version) -> list[dict[str, Json]]:
+        stored = artefact.manifest(self.facts.blobs, version.manifest)["golden"]
+        rows: list[dict[str, Json]] = msgspec.json.decode(self.facts.blobs.get(stored))["rows"]
+        return rows
+
+    # --- why it broke
+
+    def why(self, *, days: int = 14, now: Micros | None = None) -> why.Report:
+        """Why are the latest `days` of the log worse than what was before? Checks in order, causes by their share.
+
+        Raises NotEnoughData when the log holds no labelled rows on one of the two sides.
+        """
+        now = self.clock() if now is None else now
+        return why.why(case(self, days, now), now)
+
+    # --- pictures
+
+    def draw(self, *, now: Micros | None = None) -> None:
+        """Draw the dashboard's pictures and keep them in the store, where the pages find them."""
+        now = self.clock() if now is None else now
+        totals = self.facts.log.totals()
+        weeks = []
+        if totals.first_at is not None and totals.last_at is not None:
+            weeks = self.facts.log.period_sums(WEEK, totals.first_at, totals.last_at + 1, now)
+        drawn = charts.dashboard(self.config, self.facts.ledger.events(), weeks)
+        Pictures(self.config.store_path, self.facts.blobs).put_all(drawn, now)
+
     # --- inside
+
+    def incumbent(self) -> str:
+        name = self.roles().incumbent
+        if name is None:
+            raise DataError("there is no incumbent yet: run `incumbent baseline` first.")
+        return name
 
     def _code(self) -> Code:
         if self.code is None:
@@ -335,7 +471,8 @@ class Project:
         self._opened.pop(version.name, None)
         self.predictor(version.name)
 
-    def _known_pickles(self) -> list[str]:
+    def _known_manifests(self) -> list[str]:
+        """What our own ledger vouches for: only these may bring a pickle, and only where versions.pickle is set."""
         return [version.manifest for version in self.roles().versions.values()]
 
 

@@ -39,9 +39,10 @@ class Rows:
 
     def where(self, mask: npt.NDArray[np.bool_]) -> "Rows":
         """The rows for which `mask` (n,) holds, in the same order."""
-        if mask.all():
-            return self
-        picked = np.flatnonzero(mask)
+        return self if mask.all() else self.at_places(np.flatnonzero(mask))
+
+    def at_places(self, picked: npt.NDArray[np.int64]) -> "Rows":
+        """The rows with these numbers."""
         return Rows(self.frame[picked.tolist()], self.config, self.at[picked], self.known_at[picked])
 
     def between(self, since: Micros | None, until: Micros | None) -> "Rows":

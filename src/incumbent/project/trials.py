@@ -39,7 +39,7 @@ class Live:
         runs already, or when a shadow is asked for although the label depends on what is served.
         """
         project, settings = self.project, self.project.config.live
-        chosen = mode or settings.mode
+        chosen = mode or ("shadow" if settings.mode == "both" else settings.mode)
         if chosen == "shadow" and settings.label_depends_on_prediction:
             raise DecisionRefused(
                 "live.label_depends_on_prediction is set: what a shadow would have caused is not known; use mode split."
@@ -103,9 +103,13 @@ class Live:
         if roles.trial is None:
             return []
         evidence = self._judge(roles, roles.trial, now)
-        decision = decide.trial(evidence, roles, project.config)
         ledger, actor = project.facts.ledger, project.actor
-        if decision.action == "Promoted":
+        decision = decide.trial(evidence, roles, project.config)
+        if decision.action == "Promoted" and roles.trial.mode == "shadow" and project.config.live.mode == "both":
+            said = f"{decision.reason} It goes on to a split."
+            promote.decide_trial(ledger, roles, "promote", at=now, actor=actor, reason=said, evidence=evidence)
+            self.start(decision.subject, mode="split", reason=decision.reason, now=now)
+        elif decision.action == "Promoted":
             replaced = roles.incumbent
             project.promote(decision.subject, decision.reason, evidence=evidence, now=now)
             self.watch(replaced, now)

@@ -8,6 +8,7 @@
 A rehearsal looks into no future: whatever it trains, gates or tries sees only what was known at that moment.
 """
 
-from incumbent.rehearse.rehearsal import Summary, rehearse
+from incumbent.rehearse.rehearsal import rehearse
+from incumbent.rehearse.summary import Summary
 
 __all__ = ["Summary", "rehearse"]

@@ -9,7 +9,6 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -21,65 +20,25 @@ from incumbent import config as configuration
 from incumbent.errors import ConfigError
 from incumbent.loop.sentences import sentence
 from incumbent.project import Project, open_project
-from incumbent.project.native import Native
+from incumbent.project.lesson import native_of
 from incumbent.project.rows import NEVER, Rows
+from incumbent.project.upkeep import Feed
 from incumbent.records import DAY, Event, Evidence, Json, Micros, Version, micros, moment
 from incumbent.rehearse.client import Server
 from incumbent.rehearse.compare import Month, by_month, months, overall
 from incumbent.rehearse.replay import HOUR, Traffic, Wire, replay, wire
+from incumbent.rehearse.summary import LOOP, PRIOR, SHIPPED, UNTOUCHED, Summary, Totals
+from incumbent.rehearse.written import report
 from incumbent.runtimes import frames
+from incumbent.report import html
 from incumbent.runtimes.base import Floats, checked
 
-Feed = Callable[[Any, Micros], Any]
 Say = Callable[[str], None]
 
-LOOP, SHIPPED, UNTOUCHED, PRIOR = "loop", "always ship", "untouched", "prior"
 DECISIONS = (
     "Promoted", "RolledBack", "TrialStarted", "EnrolmentRaised", "PhaseStarted", "TrialDecided", "GateDecided",
     "RetrainRequested", "RetrainRefused", "AlarmRaised", "WatchStarted", "WatchStopped", "Overridden",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Counts and times of the replay. `lost` predictions were answered and are not in the log; times in ms."""
-
-    requests: int
-    rows: int
-    failed: int
-    lost: int
-    without_version: int
-    outcomes: int
-    fallbacks: int
-    request_p50_ms: float
-    request_p99_ms: float
-    row_p50_ms: float
-    row_p99_ms: float
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What a rehearsal found. `decisions_digest` is the same whenever the same code meets the same rows."""
-
-    task: str
-    metric: str
-    since: str
-    until: str
-    faults: bool
-    onset: tuple[str, ...]
-    months: tuple[Month, ...]
-    overall: Mapping[str, float]
-    decisions: tuple[Mapping[str, Json], ...]
-    refused: tuple[str, ...]
-    trials: tuple[tuple[tuple[str, str, str], ...], ...]
-    broken_feeds: tuple[str, ...]
-    speed: tuple[Mapping[str, Json], ...]
-    totals: Totals
-    decisions_digest: str
-
-    def to_dict(self) -> dict[str, Json]:
-        return asdict(self)
 
 
 def rehearse(
@@ -100,7 +59,9 @@ def rehearse(
     except BaseException:
         server.stop()
         raise
-    (out / "summary.json").write_text(json.dumps(summary.to_dict(), indent=2, default=str) + "\n", encoding="utf-8")
+    (out / "summary.json").write_text(json.dumps(summary.to_dict(), indent=2) + "\n", encoding="utf-8")
+    (out / "report.html").write_text(html(report(summary, rehearsal.project)), encoding="utf-8")
+    rehearsal.project.draw()
     return summary, server
 
 
@@ -120,8 +81,7 @@ class Rehearsal:
         self.clock = self.since
         self.shipped: list[tuple[Micros, Floats]] = []
         self.first: Version | None = None
-        if self.feed is not None and self.project.code is not None:
-            self.project.code = replace(self.project.code, feed=self.feed)
+        self.project.upkeep.feed = self.feed
 
     # --- phases
 
@@ -175,7 +135,7 @@ class Rehearsal:
             until=moment(self.until).astimezone(self.zone).date().isoformat(),
             faults=self.feed is not None, onset=tuple(onset), months=tuple(table), overall=overall(table),
             decisions=decisions, refused=tuple(sentence(e) for e in events if e.type in ("RetrainRefused", "RolledBack")),
-            trials=tuple(self._trial_tables()), broken_feeds=tuple(getattr(self.feed, "descriptions", ())),
+            trials=tuple(self._trial_tables()), broken_feeds=tuple(self._broken(events)),
             speed=tuple(self._speed()), totals=totals, decisions_digest=_digest(decisions),
         )
 
@@ -188,13 +148,23 @@ class Rehearsal:
         server.follow(project.facts.ledger.sequence())
         before = project.facts.ledger.sequence()
         project.upkeep.tick(now=at)
+        self._new_recipe(at)
+        if project.upkeep.falls_due(at):
+            self._always_ship(at)
         if project.facts.ledger.sequence() != before:
             server.follow(project.facts.ledger.sequence())
             for event in project.facts.ledger.events(after=before):
                 if event.type in DECISIONS:
                     self.say(f"{moment(at).astimezone(self.zone):%d %b}  {sentence(event)}")
-        if project.upkeep.cadence_fell_on(at):
-            self._always_ship(at)
+
+    def _new_recipe(self, at: Micros) -> None:
+        """On its day a new recipe is gated and, when it passes, put on trial."""
+        project, settings = self.project, self.project.config.rehearse
+        if not settings.new_recipe or at != self._day(settings.new_recipe_on):
+            return
+        version, gated = project.train(settings.new_recipe, project.upkeep.training_rows(at), now=at)
+        if version is not None:
+            project.live.start(version.name, reason=gated.sentence, now=at)
 
     def _progress(self, at: Micros, traffic: Traffic) -> None:
         local = moment(at).astimezone(self.zone)
@@ -209,7 +179,8 @@ class Rehearsal:
         if code is None:
             return
         signature = project.signature(known)
-        model = Native(code.fit(project.config.retrain.recipe, known.training_frame()), signature, known)
+        frame = known.training_frame()
+        model = native_of(code.fit(project.config.retrain.recipe, frame), signature, frame)
         later = self.rows.between(at, self.until)
         self.shipped.append((at, checked(model.predict(later.columns(signature)), signature, len(later))))
 
@@ -222,22 +193,15 @@ class Rehearsal:
         known = live.where(judged)
         truth = known.truth(signature)
         outputs = self._outputs(live, judged)
-        row_loss = self.project.metric.row_loss
         losses = {}
         for policy, output in outputs.items():
             loss = np.full(len(live), np.nan)
-            loss[judged] = self._value(row_loss, output[judged], truth)
+            loss[judged] = self.project.row_loss(output[judged], truth)
             losses[policy] = loss
         whole = np.full(len(live), np.nan)
         whole[judged] = truth
-        served = np.isfinite(outputs[LOOP].reshape(len(live), -1)).all(axis=1)
+        served = np.asarray(np.isfinite(outputs[LOOP].reshape(len(live), -1)).all(axis=1))
         return by_month(months(live.at, self.zone), served, judged, whole, losses, floor=PRIOR, loop=LOOP)
-
-    def _value(self, row_loss: Any, output: Floats, truth: Any) -> Floats:
-        if row_loss is None:
-            raise ConfigError(f"{self.project.metric.name} has no row loss: a rehearsal needs a metric that has one")
-        found: Floats = row_loss(output, truth)
-        return found
 
     def _outputs(self, live: Rows, judged: Any) -> dict[str, Floats]:
         """(n, n_classes) or (n,) of each policy on every live row."""
@@ -287,6 +251,17 @@ class Rehearsal:
             request_p50_ms=float(np.quantile(requests, 0.5)), request_p99_ms=float(np.quantile(requests, 0.99)),
             row_p50_ms=float(np.quantile(rows, 0.5)), row_p99_ms=float(np.quantile(rows, 0.99)), seconds=seconds,
         )
+
+    def _broken(self, events: list[Event]) -> list[tuple[str, bool, str]]:
+        """(what was broken on purpose, was it caught, how), as the faults file tells its FAULTS: {day: what}."""
+        faults: Mapping[str, str] = getattr(self.feed, "__globals__", {}).get("FAULTS", {})
+        found = []
+        for day, what in faults.items():
+            start = self._day(day)
+            caught = [e for e in events if e.type == "RetrainRefused" and start <= e.at < start + 7 * DAY]
+            how = sentence(caught[0]) if caught else "no refit was refused in the week after"
+            found.append((what, bool(caught), how))
+        return found
 
     def _trial_tables(self) -> list[tuple[tuple[str, str, str], ...]]:
         """The last look at each split trial, as a table."""

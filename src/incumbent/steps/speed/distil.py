@@ -166,7 +166,7 @@ def student(columns: Columns, targets: Floats, signature: Signature, *, rounds: 
     codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1)
     parts = [part for part in (("words", codes, words), ("numbers", "passthrough", numbers)) if part[2]]
     shared: Mapping[str, Any] = {
-        "n_estimators": rounds, "num_leaves": leaves, "random_state": 0, "n_jobs": 2, "deterministic": True,
+        "n_estimators": rounds, "num_leaves": leaves, "random_state": 0, "n_jobs": 1, "deterministic": True,
         "force_row_wise": True, "verbose": -1,
     }  # fmt: skip
     if not signature.classifies:

@@ -1,0 +1,77 @@
+"""What `why` is told: the latest logged rows, the rows before them, and the same rows as training computes them."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from incumbent.errors import NotEnoughData
+from incumbent.project.rows import Rows
+from incumbent.records import DAY, Micros
+from incumbent.runtimes import artefact
+from incumbent.runtimes.base import Columns
+from incumbent.runtimes.signature import to_columns
+from incumbent.stats.profile import Profile
+from incumbent.steps.live.why import Case, Labels
+from incumbent.storage.base import LoggedRow
+
+if TYPE_CHECKING:
+    from incumbent.project.project import Project
+
+TWIN_TOLERANCE = 1e-5
+
+
+def case(project: "Project", days: int, now: Micros) -> Case:
+    """The latest `days` against everything that the same version served before.
+
+    Raises NotEnoughData where the log holds no labelled row on one of the two sides.
+    """
+    roles, log = project.roles(), project.facts.log
+    version = roles.versions[project.incumbent()]
+    cut = now - days * DAY
+    logged = [row for batch in log.scan(None, now, known_before=now) for row in batch]
+    known = [row for row in logged if row.label is not None]
+    before = [row for row in known if row.prediction.at < cut]
+    latest = [row for row in known if row.prediction.at >= cut and row.prediction.served_by == version.name]
+    if not before or not latest:
+        raise NotEnoughData(
+            f"found {len(latest)} labelled rows that {version.name} served in the last {days} days and {len(before)} "
+            "before them, expected some on both sides: wait for outcomes, or choose other --days"
+        )
+    signature = version.signature
+    truth = [signature.classes.index(row.label) if signature.classifies else row.label for row in known]
+    outputs = np.array([row.prediction.output for row in known], dtype=np.float64)
+    outputs = outputs if signature.classifies else outputs[:, 0]
+    losses = project.row_loss(outputs, np.array(truth))
+    place = {row.prediction.id: i for i, row in enumerate(known)}
+    now_at = np.array([place[row.prediction.id] for row in latest])
+    past_at = np.array([place[row.prediction.id] for row in before])
+    stored = artefact.profile(project.facts.blobs, version.manifest) or {}
+    return Case(
+        subject=version.name, metric=project.metric, columns=to_columns([row.prediction.features for row in latest], signature),
+        outputs=outputs[now_at], truth=np.array(truth)[now_at], past_losses=losses[past_at],
+        profiles={name: Profile.from_dict(one) for name, one in stored.items()},
+        predict=project.predictor(version.name).predict, tolerance=TWIN_TOLERANCE,
+        recomputed=_recomputed(project, [row.prediction.id for row in latest], now),
+        labels_before=_labels([row for row in logged if row.prediction.at < cut]),
+        labels_now=_labels([row for row in logged if row.prediction.at >= cut]),
+        blocks=np.array([row.prediction.at // DAY for row in latest]),
+        past_blocks=np.array([row.prediction.at // DAY for row in before]),
+    )  # fmt: skip
+
+
+def _labels(rows: list[LoggedRow]) -> Labels:
+    delays = [float(row.known_at - row.prediction.at) for row in rows if row.known_at is not None]
+    return Labels(len(rows), len(delays), delays)
+
+
+def _recomputed(project: "Project", ids: list[str], now: Micros) -> Columns | None:
+    """The same rows as `load` gives them now; None where rows cannot be told apart, or one is gone."""
+    task = project.config.task
+    if project.code is None or not task.id:
+        return None
+    rows: Rows = project.rows(now)
+    places = {one: i for i, one in enumerate(rows.texts(task.id))}
+    if any(one not in places for one in ids):
+        return None
+    same = rows.at_places(np.array([places[one] for one in ids], dtype=np.int64))
+    return dict(same.columns(project.signature(rows)))

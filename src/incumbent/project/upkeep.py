@@ -1,0 +1,271 @@
+"""Project.upkeep: the tick. What is due is said, done and written down; running it twice changes nothing more.
+
+In: the ledger, the log, the user's `load` and `train`. Out: decisions that were acted on. A refit sees only rows whose
+label was known by then; it is judged on rows as they were served, whatever the feed says of them.
+"""
+
+import os
+import socket
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from incumbent.errors import NotEnoughData, StoreLocked
+from incumbent.loop import decide, outcome, promote
+from incumbent.project.rows import Rows, read
+from incumbent.project.served import joined, served_rows
+from incumbent.records import DAY, Decision, Evidence, Micros, Roles, moment
+from incumbent.runtimes import artefact
+from incumbent.stats.drift import Profile
+from incumbent.steps.live.trial import BLOCK, judge_record
+from incumbent.steps.upkeep import retrain, review, rows as checks
+
+if TYPE_CHECKING:
+    from incumbent.project.project import Project
+
+Feed = Callable[[Any, datetime], Any]
+LEASE_S = 600.0
+FEWEST_SERVED = 200
+MOST_PAIRS = 20_000
+
+
+class Upkeep:
+    """Step 5 of a project. `feed`, where set, stands between the assembled rows and the refit (a rehearsal's fault)."""
+
+    def __init__(self, project: "Project") -> None:
+        self.project = project
+        self.feed: Feed | None = None
+
+    def tick(self, *, now: Micros | None = None) -> list[Decision]:
+        """Look at the trial and the watch, refit what is due, draw rows for review; the decisions that were made.
+
+        One ticker at a time: StoreLocked while another process has the lease.
+        """
+        project = self.project
+        now = project.clock() if now is None else now
+        holder = f"{socket.gethostname()}/{os.getpid()}"
+        if not project.facts.ledger.lease("tick", holder, LEASE_S):
+            raise StoreLocked("another process is ticking on this store: wait for it, or stop it")
+        try:
+            return self._tick(now)
+        finally:
+            project.facts.ledger.release("tick", holder)
+
+    def due(self, now: Micros) -> list[retrain.Due]:
+        """What asks for a refit; nothing where there is no code to refit with."""
+        project = self.project
+        if project.code is None:
+            return []
+        past = retrain.history(project.facts.ledger.events())
+        return retrain.due(past, project.config.retrain, now, project.config.zone)
+
+    def falls_due(self, at: Micros) -> bool:
+        """Is `at` a point of the cadence, whatever was refitted or refused in the meantime?"""
+        past = retrain.history(self.project.facts.ledger.events())
+        return retrain.next_due(past, self.project.config.retrain, at - 1, self.project.config.zone) == at
+
+    def recipe(self) -> str:
+        """The function that a refit calls: the incumbent's own where the code still has it, else `retrain.recipe`."""
+        project, roles = self.project, self.project.roles()
+        if roles.incumbent and project.code is not None:
+            name = roles.versions[roles.incumbent].recipe.split("@")[0]
+            if project.code.has(name):
+                return name
+        return project.config.retrain.recipe
+
+    def training_rows(self, now: Micros) -> Rows:
+        """The rows of a refit, as `retrain.source` says and as the feed delivers them: labelled before `now`."""
+        return self._fed(self._assembled(now), now)
+
+    def logged(self, now: Micros, *, since: Micros | None = None, labelled: bool | None = True) -> Rows | None:
+        """Rows as they were served; None when the log holds none."""
+        project = self.project
+        if project.facts.log.totals().predictions == 0 or project.code is None:
+            return None
+        like = project.rows(now)
+        return served_rows(project.facts.log, like, project.signature(like), now, since=since, labelled=labelled)
+
+    # --- the tick
+
+    def _tick(self, now: Micros) -> list[Decision]:
+        project = self.project
+        roles = project.roles()
+        if roles.incumbent is None:
+            return []
+        outcome.settle(project.facts.log, roles.versions[roles.incumbent].signature, project.metric)
+        decisions = project.live.act(now)
+        if project.roles().trial is None:  # a new incumbent would take the trial's question away: the refit waits
+            decisions += [self._refit(cause, now) for cause in self.due(now)[:1]]
+        self._draw_reviews(now)
+        return decisions
+
+    def _refit(self, cause: retrain.Due, now: Micros) -> Decision:
+        """Check the rows, gate the recipe on a fit without the last days, and go on as a refresh or a new recipe."""
+        project, ledger, actor = self.project, self.project.facts.ledger, self.project.actor
+        promote.request_retrain(ledger, cause.cause, at=now, actor=actor, reason=cause.sentence)
+        recipe = self.recipe()
+        assembled = self._assembled(now)
+        fed = self._fed(assembled, now)
+        checked = self._check(fed, assembled, recipe, now)
+        promote.record(ledger, checked, actor=actor)
+        problems = [one["sentence"] for one in checked.numbers["checks"] if one["blocks"]]
+        if problems:
+            promote.alarm(ledger, "broken_feed", at=now, actor=actor, reason="; ".join(problems), evidence=checked)
+        refresh = self._earned(recipe)
+        try:
+            gated = project.judge_recipe(recipe, fed, now, refresh=refresh, holdout=self._as_served(assembled))
+        except NotEnoughData as error:
+            return self._refused(cause, Decision("not_enough_data", recipe, str(error)), checked, now)
+        promote.record(ledger, gated, actor=actor)
+        roles = project.roles()
+        if refresh:
+            decision = decide.refresh(
+                gated, roles, project.config, refit=recipe, record=self._record(recipe, now), problems=problems
+            )
+        else:
+            decision = decide.gate(gated, roles, project.config, traffic=True)
+        if problems or decision.action in (None, "RetrainRefused"):
+            return self._refused(cause, decision, checked if problems else gated, now)
+        return self._registered(recipe, fed, decision, gated, roles, now)
+
+    def _registered(
+        self, recipe: str, fed: Rows, decision: Decision, gated: Evidence, roles: Roles, now: Micros
+    ) -> Decision:
+        """Fit on every row, register, and put the version where the decision wants it."""
+        project = self.project
+        version = project.fit(recipe, fed, now=now)
+        reason = decision.reason.replace(gated.subject, version.name)
+        if decision.action == "TrialStarted":
+            project.live.start(version.name, reason=reason, now=now)
+        else:
+            project.promote(version.name, reason, evidence=gated, now=now)
+            project.live.watch(roles.incumbent, now)
+        return Decision(decision.verdict, version.name, reason, decision.evidence, decision.action)
+
+    def _refused(self, cause: retrain.Due, decision: Decision, evidence: Evidence, now: Micros) -> Decision:
+        project = self.project
+        promote.refuse_retrain(
+            project.facts.ledger, cause.cause, at=now, actor=project.actor, reason=decision.reason, evidence=evidence
+        )
+        return Decision("hold", decision.subject, decision.reason, decision.evidence, "RetrainRefused")
+
+    # --- what a refit is judged by
+
+    def _earned(self, recipe: str) -> bool:
+        """Has a version of this recipe been the incumbent? Then a refit on newer rows is a refresh."""
+        project = self.project
+        versions = project.roles().versions
+        promoted = {event.data["version"] for event in project.facts.ledger.events(types=["Promoted"])}
+        return any(versions[name].recipe.split("@")[0] == recipe for name in promoted)
+
+    def _as_served(self, assembled: Rows) -> Rows | None:
+        """The held-out rows as the log has them (before any feed); None where too few of them were served."""
+        settings, config = self.project.config.retrain, self.project.config
+        if not config.task.time or self.project.facts.log.totals().predictions == 0:
+            return None
+        _, held_out = self.project.split(assembled, settings.holdout_days)
+        first = self.project.facts.log.totals().first_at
+        served = held_out.between(first, None)
+        return served if len(served) >= FEWEST_SERVED else None
+
+    def _check(self, fed: Rows, assembled: Rows, recipe: str, now: Micros) -> Evidence:
+        """Are the rows whole? Row by row against the log where they were served, else by their distribution."""
+        project = self.project
+        roles = project.roles()
+        stored = artefact.profile(project.facts.blobs, roles.versions[str(roles.incumbent)].manifest) or {}
+        profiles = {name: Profile.from_dict(one) for name, one in stored.items()}
+        signature = project.signature(fed)
+        days = fed.blocks()
+        return checks.check_rows(
+            profiles, fed.columns(signature), f"rows of {recipe}", now, pairs=self._pairs(fed, now),
+            labels=fed.truth(signature), partitions=days, classifies=signature.classifies,
+        )  # fmt: skip
+
+    def _pairs(self, fed: Rows, now: Micros) -> checks.Pairs | None:
+        """The same rows as they were served and as they are fed, by id: evenly over all that were served."""
+        project = self.project
+        task = project.config.task
+        if not task.id or task.id not in fed.frame.columns:
+            return None
+        ids = [one for one in fed.texts(task.id) if one is not None]
+        places = {one: i for i, one in enumerate(ids)}
+        picked = ids[:: max(1, len(ids) // MOST_PAIRS)]
+        found = project.facts.log.find(picked)
+        like = project.rows(now)
+        served = served_rows_of(project, like, found, now)
+        if served is None:
+            return None
+        signature = project.signature(like)
+        same = fed.at_places(np.array([places[one] for one in served.texts(task.id) if one], dtype=np.int64))
+        labels = (served.truth(signature), same.truth(signature))
+        return checks.Pairs(served.columns(signature), same.columns(signature), labels, same.blocks())
+
+    def _record(self, recipe: str, now: Micros) -> Evidence:
+        """Paired losses of each past refresh of the recipe against the version that it replaced."""
+        project = self.project
+        versions = project.roles().versions
+        blocks = []
+        for event in project.facts.ledger.events(types=["Promoted"]):
+            new, old = event.data["version"], event.data["replaces"]
+            if old in versions and versions[new].recipe == versions[old].recipe:
+                blocks.append(project.facts.log.block_sums(old, new, BLOCK, event.at, now, now))
+        return judge_record(recipe, blocks, project.config.live, now)
+
+    # --- rows
+
+    def _assembled(self, now: Micros) -> Rows:
+        """Loaded rows, logged rows, or both, labelled before `now`, in the order of time."""
+        project = self.project
+        loaded = project.rows(now).labelled(now)
+        source = project.config.retrain.source
+        if source == "load":
+            return loaded
+        logged = self.logged(now)
+        if logged is None:
+            return loaded
+        sides = [(self._ids(one), one.at, one.known_at) for one in (logged, loaded)]
+        from_log, from_load = retrain.choose_rows(
+            sides[0], sides[1], source, now, max_rows=project.config.retrain.max_rows
+        )
+        return joined(loaded.at_places(from_load), logged.at_places(from_log))
+
+    def _ids(self, rows: Rows) -> list[str | None]:
+        task = self.project.config.task
+        return rows.texts(task.id) if task.id and task.id in rows.frame.columns else [None] * len(rows)
+
+    def _fed(self, rows: Rows, now: Micros) -> Rows:
+        if self.feed is None:
+            return rows
+        changed = self.feed(rows.native(), moment(now))
+        return read(changed, self.project.config).labelled(now)
+
+    # --- review
+
+    def _draw_reviews(self, now: Micros) -> None:
+        """Draw from the last day's rows that nobody drew before; the same rows again give the same draw."""
+        project = self.project
+        roles = project.roles()
+        if not project.config.review.per_day:
+            return
+        rows = [row.prediction for batch in project.facts.log.scan(now - DAY, now) for row in batch]
+        if not rows:
+            return
+        project.facts.log.append_reviews(
+            review.draw(
+                [row.id for row in rows], [row.at for row in rows], [row.output for row in rows], str(roles.incumbent),
+                project.config.review,
+            )  # fmt: skip
+        )
+
+
+def served_rows_of(project: "Project", like: Rows, found: Any, now: Micros) -> Rows | None:
+    """The logged rows among `found` that have a label known before `now`."""
+    if not found:
+        return None
+    rows = served_rows(project.facts.log, like, project.signature(like), now, since=min(p.at for p in found.values()))
+    if rows is None:
+        return None
+    wanted = np.array([one in found for one in rows.texts(project.config.task.id)], dtype=np.bool_)
+    return rows.where(wanted) if wanted.any() else None

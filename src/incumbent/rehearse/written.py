@@ -1,0 +1,101 @@
+"""A rehearsal's summary as tables for the terminal and as the report's page. Computes nothing."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from incumbent.charts import Rung
+from incumbent.project import Project
+from incumbent.records import Evidence, micros
+from incumbent.rehearse.summary import LOOP, PRIOR, SHIPPED, UNTOUCHED, Summary
+from incumbent.report import Broken, Decided, Report, Totals
+
+POLICIES = {LOOP: "the loop", SHIPPED: "always ship", PRIOR: "prior", UNTOUCHED: "untouched"}
+Table = tuple[str, Sequence[str], Sequence[Sequence[Any]]]
+
+
+def tables(summary: Summary) -> Iterator[Table]:
+    """(title, heads, rows) of each closing table."""
+    order = (PRIOR, UNTOUCHED, SHIPPED, LOOP)
+    heads = ["month", "rows", "mean truth", *(POLICIES[name] for name in order), "share of the gain"]
+    rows = [
+        [m.name, m.rows, m.mean_truth, *(m.loss.get(name) for name in order), _percent(m.gain_kept)] for m in summary.months
+    ]
+    rows.append(["mean", sum(m.rows for m in summary.months), None, *(summary.overall.get(name) for name in order), ""])
+    yield f"{summary.metric} by month (the share of the prior's loss that the loop takes away, last)", heads, _rounded(rows)
+    for table in summary.trials:
+        yield "Split trial", table[0], table[1:]
+    yield "Decisions", ["day", "what"], [[d["at"][:10], d["sentence"]] for d in summary.decisions]
+    totals = summary.totals
+    yield "Totals", ["", ""], [
+        ["requests", f"{totals.requests:,}"], ["rows", f"{totals.rows:,}"], ["failed requests", totals.failed],
+        ["predictions lost", totals.lost], ["answers without a version", totals.without_version],
+        ["outcomes", f"{totals.outcomes:,}"], ["fallbacks", totals.fallbacks],
+        ["request p50, p99", f"{totals.request_p50_ms:.1f}, {totals.request_p99_ms:.1f} ms"],
+        ["model's part p50, p99", f"{totals.row_p50_ms:.2f}, {totals.row_p99_ms:.2f} ms"],
+        ["seconds", f"{totals.seconds:.0f}"], ["digest of the decisions", summary.decisions_digest[:16]],
+    ]  # fmt: skip
+
+
+def report(summary: Summary, project: Project) -> Report:
+    """What the page shows, with the events and looks that its pictures need."""
+    events = project.facts.ledger.events()
+    looks: dict[str, Evidence] = {}
+    for event in events:
+        found = event.data.get("evidence")
+        if found and found["step"] == "live" and found["numbers"].get("mode") in ("split", "shadow"):
+            looks[found["numbers"]["trial"]] = Evidence(**found)
+    split = [look for look in looks.values() if look.numbers["mode"] == "split"]
+    decided = [_decided(one) for one in summary.decisions]
+    return Report(
+        task=summary.task, headline=headline(summary), metric=summary.metric,
+        timezone=project.config.task.timezone or "UTC", months=summary.months, policies=POLICIES,
+        overall=summary.overall,
+        totals=Totals(summary.totals.requests, summary.totals.rows, summary.totals.lost, summary.totals.failed,
+                      summary.totals.request_p99_ms, summary.totals.seconds),
+        events=events, looks=list(looks.values()), split=summary.trials[-1] if summary.trials else (),
+        split_sentence=split[-1].sentence if split else "", decisions=decided,
+        refused=[one for one in decided if one.what in ("RetrainRefused", "RolledBack")],
+        broken=[Broken(what, caught, how) for what, caught, how in summary.broken_feeds],
+        rungs=_rungs(summary), budget_ms=project.config.plan.latency_budget_ms,
+        min_gain=project.config.live.min_gain, notes=summary.onset,
+    )  # fmt: skip
+
+
+def headline(summary: Summary) -> str:
+    """The outcome in one sentence."""
+    mean = summary.overall
+    if LOOP not in mean or SHIPPED not in mean:
+        return f"{summary.totals.rows:,} rows answered from {summary.since} to {summary.until}."
+    feeds = ", with two retraining feeds broken on purpose" if summary.faults else ""
+    return (
+        f"{summary.totals.rows:,} rows answered from {summary.since} to {summary.until}{feeds}: mean {summary.metric} "
+        f"{mean[LOOP]:.4f} by the loop, {mean[SHIPPED]:.4f} by always shipping the retrained model, "
+        f"{mean[UNTOUCHED]:.4f} by the untouched one, {mean[PRIOR]:.4f} by the prior."
+    )
+
+
+def _decided(one: Any) -> Decided:
+    at = micros(datetime.fromisoformat(one["at"]))
+    return Decided(at, one["type"], str(one["subject"] or ""), one["sentence"])
+
+
+def _rungs(summary: Summary) -> list[Rung]:
+    """One bar for each version or student whose single rows were timed."""
+    rungs = []
+    for one in summary.speed:
+        measured = one["measured"]
+        if "p99_ms" in measured:
+            rungs.append(Rung(one["subject"], measured["p50_ms"], measured["p99_ms"]))
+        for name, timed in measured.items():
+            if isinstance(timed, dict):
+                rungs.append(Rung(name, timed["p50_ms"], timed["p99_ms"]))
+    return rungs
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def _rounded(rows: list[list[Any]]) -> list[list[Any]]:
+    return [[f"{v:.4f}" if isinstance(v, float) else v for v in row] for row in rows]
