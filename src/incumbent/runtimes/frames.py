@@ -161,7 +161,7 @@ def column_type(series: Any) -> ColumnType:
         return "number"
     if dtype == nw.Boolean:
         return "boolean"
-    if dtype in (nw.Datetime, nw.Date):
+    if dtype in (nw.Datetime, nw.Date) or _in_odd_zone(series):
         return "timestamp"
     present = [v for v in series.to_list() if not is_null(v)]
     if dtype == nw.String or dtype in (nw.Categorical, nw.Enum, nw.Object):
@@ -254,6 +254,11 @@ def is_null(value: Any) -> bool:
     return value is None or bool(value != value)
 
 
+def _in_odd_zone(series: Any) -> bool:
+    """Times of pandas in a zone whose name narwhals cannot read (any with an underscore: America/New_York)."""
+    return bool(series.dtype == nw.Unknown) and str(nw.to_native(series).dtype).startswith("datetime64[")
+
+
 def _is_naive(series: Any) -> bool:
     if series.dtype == nw.Datetime:
         return series.dtype.time_zone is None
@@ -264,6 +269,8 @@ def _micros(series: Any, zone: ZoneInfo) -> Floats:
     """(n,) microseconds UTC as float64 (exact until 2255), NaN for null; naive times are local to `zone`."""
     if series.dtype == nw.Object:
         return np.array([None if is_null(v) else _utc_micros(v, zone) for v in series.to_list()], dtype=np.float64)
+    if _in_odd_zone(series):
+        series = nw.from_native(nw.to_native(series).dt.tz_convert("UTC"), series_only=True)
     if series.dtype == nw.Date:
         series = series.cast(nw.Datetime("us"))
     found = np.asarray(series.dt.timestamp("us").cast(nw.Float64).to_numpy(), dtype=np.float64)
