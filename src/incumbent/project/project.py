@@ -328,20 +328,44 @@ class Project:
         judged = held_out if holdout is None else holdout
         output = checked(sibling.predict(judged.columns(signature)), signature, len(judged))
         subject = f"{recipe} without the last {_days(judged)} days" if self.config.task.time else f"{recipe} (held out)"
-        return self._compare(judged, output, subject, incumbent, now, refresh=refresh)
+        against = self._reference(incumbent, train, judged)
+        return self._compare(judged, output, subject, incumbent, now, refresh=refresh, against=against)
+
+    def _reference(self, name: str, train: Rows, judged: Rows) -> Floats | None:
+        """What a reference says of rows that it was trained on: refitted without them, so that nobody is flattered.
+
+        None where it never saw them (then it answers itself), or where its recipe is gone.
+        """
+        version = self.version(name)
+        recipe = version.recipe.split("@")[0]
+        saw = not self.config.task.time or (version.trained_until or -1) >= int(judged.at[0])
+        if not saw or self.code is None or not self.code.has(recipe):
+            return None
+        frame = train.training_frame()
+        return native_of(self.code.fit(recipe, frame), version.signature, frame).predict(
+            judged.columns(version.signature)
+        )
 
     def _compare(
-        self, rows: Rows, output: Floats, subject: str, reference: str, now: Micros, *, refresh: bool = False
+        self,
+        rows: Rows,
+        output: Floats,
+        subject: str,
+        reference: str,
+        now: Micros,
+        *,
+        refresh: bool = False,
+        against: Floats | None = None,
     ) -> Evidence:
+        """The gate's evidence: `output` against what the reference says of the same rows (`against` where given)."""
         signature = self.version(reference).signature
-        truth = rows.truth(signature)
-        columns, blocks = rows.columns(signature), rows.blocks()
+        truth, blocks = rows.truth(signature), rows.blocks()
+        said = self.predict(reference, rows.columns(signature)) if against is None else against
         if refresh and self.metric.row_loss is not None:
-            losses = self.losses(reference, columns, truth), self.metric.row_loss(output, truth)
+            losses = self.row_loss(said, truth), self.row_loss(output, truth)
             return gate.not_shown_worse(*losses, blocks, self.config.gate, subject, reference, now)
         return gate.judge_outputs(
-            self.metric, truth, self.predict(reference, columns), output, blocks, self.config.gate, subject, reference,
-            now,
+            self.metric, truth, said, output, blocks, self.config.gate, subject, reference, now
         )
 
     # --- step 4
@@ -384,7 +408,8 @@ class Project:
         )  # fmt: skip
         found, proposal = result.evidence[0], result.proposals[0]
         output = answers(proposal.predictor, lesson.held_columns, lesson.signature)
-        gated = self._compare(held_out, output, f"student of {teacher}", self.incumbent(), now)
+        against = self._reference(self.incumbent(), train, held_out)
+        gated = self._compare(held_out, output, f"student of {teacher}", self.incumbent(), now, against=against)
         for evidence in (slow, found, gated):
             promote.record(self.facts.ledger, evidence, actor=self.actor)
         inside = not any(check["verdict"] == "hold" and "budget" in check["sentence"] for check in found.numbers["checks"])

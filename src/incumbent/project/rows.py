@@ -16,7 +16,7 @@ from incumbent.errors import DataError
 from incumbent.records import Label, Micros, Signature
 from incumbent.runtimes import frames, signature
 from incumbent.runtimes.base import Columns
-from incumbent.stats.compare import day_blocks
+from incumbent.stats.compare import day_blocks, season_blocks
 
 Ints = npt.NDArray[np.int64]
 NEVER = np.iinfo(np.int64).max
@@ -44,6 +44,14 @@ class Rows:
     def at_places(self, picked: npt.NDArray[np.int64]) -> "Rows":
         """The rows with these numbers."""
         return Rows(self.frame[picked.tolist()], self.config, self.at[picked], self.known_at[picked])
+
+    def as_fed(self, native: Any) -> "Rows":
+        """The same rows with other values, as a feed delivers them; a label that is gone is not known any more."""
+        frame = nw.from_native(native, eager_only=True)
+        if len(frame) != len(self):
+            raise DataError(f"the feed returned {len(frame)} rows for {len(self)}, expected the same rows")
+        lost = frame[self.config.task.target].is_null().to_numpy().astype(bool)
+        return Rows(frame, self.config, self.at, np.where(lost, NEVER, self.known_at))
 
     def between(self, since: Micros | None, until: Micros | None) -> "Rows":
         """Rows with since <= at < until."""
@@ -77,9 +85,16 @@ class Rows:
         return np.asarray(values, dtype=np.float64)
 
     def blocks(self) -> npt.NDArray[np.int64] | None:
-        """(n,) numbers of local days, which are resampled together; None where rows have no time."""
-        if not self.config.task.time or self.config.gate.block == "row":
+        """(n,) numbers of what is resampled together; None where rows have no time.
+
+        Local days; in a forecast whole seasons of at least 20 steps: row by row, 36 % of useless candidates pass.
+        """
+        gate, task = self.config.gate, self.config.task
+        if not task.time or gate.block == "row":
             return None
+        if gate.block == "season" or task.kind == "forecast":
+            steps, step = np.unique(self.at, return_inverse=True)
+            return season_blocks(len(steps), max(task.season, 1))[step] if len(steps) else step
         return day_blocks(self.at.astype("M8[us]"), self.config.task.timezone or "UTC")
 
     def texts(self, column: str) -> list[str | None]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from incumbent.errors import NotEnoughData, StoreLocked
 from incumbent.loop import decide, outcome, promote
-from incumbent.project.rows import Rows, read
+from incumbent.project.rows import Rows
 from incumbent.project.served import joined, served_rows
 from incumbent.records import DAY, Decision, Evidence, Micros, Roles, moment
 from incumbent.runtimes import artefact
@@ -238,8 +238,7 @@ class Upkeep:
     def _fed(self, rows: Rows, now: Micros) -> Rows:
         if self.feed is None:
             return rows
-        changed = self.feed(rows.native(), moment(now))
-        return read(changed, self.project.config).labelled(now)
+        return rows.as_fed(self.feed(rows.native(), moment(now))).labelled(now)
 
     # --- review
 

@@ -113,10 +113,18 @@ class Server:
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> Any:
         self.requests += 1
-        self._connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
-        response = self._connection.getresponse()
-        content = response.read()
+        try:
+            response, content = self._send(method, path, body)
+        except (ConnectionError, http.client.RemoteDisconnected):
+            # The server ends a connection that was idle for some seconds (a refit in between). Ids make a repeat safe.
+            self._connection.close()
+            response, content = self._send(method, path, body)
         if response.status != 200:
             self.failed += 1
             raise RequestFailed(f"{method} {path}: HTTP {response.status}: {content[:500].decode(errors='replace')}")
         return msgspec.json.decode(content)
+
+    def _send(self, method: str, path: str, body: bytes | None) -> tuple[http.client.HTTPResponse, bytes]:
+        self._connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+        response = self._connection.getresponse()
+        return response, response.read()

@@ -76,7 +76,7 @@ def replay(
     asked = int(np.searchsorted(data.at, since))
     for start, end, new_day in _stretches(since, until, zone, batch):
         stop = int(np.searchsorted(known, start))
-        _tell(data, by_known[told:stop], server, traffic, since)
+        _tell(data, by_known[told:stop], server, traffic, (since, until))
         told = stop
         if new_day:
             midnight(start)
@@ -85,11 +85,11 @@ def replay(
         _ask(data, asked, stop, server, traffic)
         asked = stop
     last = int(np.searchsorted(known, until))
-    _tell(data, by_known[told:last], server, traffic, since)
+    _tell(data, by_known[told:last], server, traffic, (since, until))
     midnight(until)
     progress(until, traffic)
     rest = int(np.searchsorted(known, NEVER))
-    _tell(data, by_known[last:rest], server, traffic, since)
+    _tell(data, by_known[last:rest], server, traffic, (since, until))
     return traffic
 
 
@@ -103,12 +103,12 @@ def _ask(data: Wire, start: int, stop: int, server: Server, traffic: Traffic) ->
         traffic.without_version += sum(1 for answer in answers if not answer["served_by"])
 
 
-def _tell(data: Wire, places: Any, server: Server, traffic: Traffic, since: Micros) -> None:
+def _tell(data: Wire, places: Any, server: Server, traffic: Traffic, asked: tuple[Micros, Micros]) -> None:
     """Post the outcomes of rows that were asked in this replay."""
     outcomes = [
         {"id": data.requests[i]["id"], "value": data.labels[i], "known_at": int(data.known_at[i])}
         for i in places.tolist()
-        if data.at[i] >= since
+        if asked[0] <= data.at[i] < asked[1]
     ]
     for low in range(0, len(outcomes), _OUTCOMES_A_REQUEST):
         part = outcomes[low : low + _OUTCOMES_A_REQUEST]
