@@ -24,7 +24,7 @@ def read_lines(stream: IO[str] | None, at_least: int) -> list[str]:
 
 
 def assert_kept(folder: Path, lines: Sequence[str], single: int = 0) -> None:
-    """Everything that the lines acknowledge is there, and no batch in part (`single` predictions came by themselves)."""
+    """Everything that the lines acknowledge is there, and no batch in part (but `single` rows that came alone)."""
     said = [line.split() for line in lines if line.endswith("\n")]
     log, ledger, blobs = open_log(folder, Store()), open_ledger(folder, Store()), open_blobs(folder / "blobs")
     found = labels(log)

@@ -4,12 +4,13 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
-from incumbent.checks.storage.children import append_rows, at_once
+from incumbent.checks.storage.children import at_once, open_together
 from incumbent.checks.storage.opened import labels, learnt, predicted
 from incumbent.config import Store
 from incumbent.errors import SchemaMismatch, StorageError, StoreDamaged, StoreFull, StoreLocked
@@ -82,12 +83,10 @@ def test_a_store_that_is_locked_while_it_is_made(tmp_path: Path) -> None:
 
 
 def test_many_may_make_the_file_at_once(tmp_path: Path) -> None:
-    """Six processes open an empty folder."""
-    opener = partial(open_log, store=Store())
-    at_once(append_rows, *((opener, tmp_path, f"{n}", 1, 1) for n in range(6)))
-    log = open_log(tmp_path, IMPATIENT)
-    assert log.totals().predictions == 6
-    log.close()
+    """Four processes open a new folder at the same moment, sixty times: each of them can (without the second try when
+    the change to WAL is refused, one opening in twenty could not)."""
+    barrier = get_context("spawn").Barrier(4)
+    at_once(open_together, *[(partial(open_log, store=Store()), tmp_path, 60, barrier)] * 4)
 
 
 def test_a_long_reading_holds_up_nobody(log: SqliteLog) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,13 @@ def append_rows(opener: Callable[[Path], Log], folder: Path, name: str, batches:
         log.append([predicted(id, T0 + batch) for id in ids])
         log.append_outcomes([learnt(id) for id in ids])
     log.close()
+
+
+def open_together(opener: Callable[[Path], Log], folder: Path, rounds: int, barrier: Barrier) -> None:
+    """Open a new log in each round, at the same moment as the others."""
+    for number in range(rounds):
+        barrier.wait(WAIT_S)
+        opener(folder / f"{number}").close()
 
 
 def append_events(opener: Callable[[Path], Ledger], folder: Path, name: str, events: int) -> None:

@@ -135,6 +135,22 @@ class ReadingChecks(OpenedLog):
         assert log.period_sums(10, 0, 100, 50) == [PeriodSum(0, 1, 0, 0), PeriodSum(1, 2, 0, 0)]
         assert log.period_sums(10, 6, 16, 51, 5) == [PeriodSum(2, 1, 1, 3)]
 
+    def test_a_correction_leaves_earlier_looks_as_they_were(self, log: Log) -> None:
+        """Up to the moment at which it became known, every sum has the loss of the first label; then the new one."""
+        log.append([predicted("a", unit="u", trial="t", phase=1, arm="challenger")])
+        log.append_shadows([shadowed("a")])
+        for value, known_at, loss in [(1, T0 + 5, 3), (0, T0 + 9, 4)]:
+            log.append_outcomes([learnt("a", value, known_at)])
+            score(log, default=loss)
+        for bound, expected in [(5, None), (6, 3), (9, 3), (10, 4)]:
+            (period,) = log.period_sums(DAY, T0, T0 + DAY, T0 + bound)
+            (unit,) = log.unit_sums("t", 1, LATER, T0 + bound, DAY)
+            blocks = log.block_sums("v1", "v2", DAY, T0, T0 + DAY, T0 + bound)
+            assert (period.labelled, period.loss) == (unit.labelled, unit.loss) == (expected is not None, expected or 0)
+            assert [(each.loss_reference, each.loss_candidate) for each in blocks] == (
+                [] if expected is None else [(expected, expected)]
+            )
+
     @pytest.mark.parametrize("sign", [1, -1])
     def test_sums_are_exact_beyond_64_bits(self, log: Log, sign: int) -> None:
         """A single loss may be as large as 64 bits hold; losses may be negative."""

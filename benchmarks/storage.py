@@ -1,0 +1,120 @@
+"""How many predictions a second does the log keep, beside bare SQLite with the same rows?
+
+In: nothing. Out: a table, rows a second of `Log.append` by batch size and durability, and the ratio to a bare
+`executemany` of the same values into one unindexed table with the same journal and synchronous setting. Below it, what
+a year of 20 features costs at each stage. The store lies in a temporary folder, or in the folder given.
+"""
+
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+from incumbent.config import Store
+from incumbent.loop.log import new_id
+from incumbent.records import SECOND, Outcome, Prediction, Shadow
+from incumbent.storage.base import Log
+from incumbent.storage.sqlite import open_log
+from incumbent.storage.sqlite.rows import prediction_row
+
+HOUR = 3600 * SECOND
+START = 1_364_774_400 * SECOND
+ROWS = {1: 2_000, 50: 40_000, 1000: 60_000}
+STAGES = 60_000
+FEATURES = {f"column_{i}": i * 1.37 if i % 2 else f"value {i}" for i in range(20)}
+
+
+def predictions(count: int) -> list[Prediction]:
+    """Rows of 20 features, 90 seconds apart, in a trial of 900 units."""
+    return [
+        Prediction(new_id(at), at, FEATURES, "v1", "v1", (0.25, 0.75), f"unit {n % 900}", "trial", 1, "incumbent")
+        for n, at in enumerate(range(START, START + count * 90 * SECOND, 90 * SECOND))
+    ]
+
+
+def each(call: Callable[[Sequence[Any]], object], rows: Sequence[Any], size: int = 50) -> None:
+    """Call with the rows in lists of `size`."""
+    for i in range(0, len(rows), size):
+        call(rows[i : i + size])
+
+
+@contextmanager
+def bare(folder: Path, durability: str) -> Iterator[Callable[[Sequence[Prediction]], None]]:
+    """One table without an index, written by executemany, in one transaction a batch."""
+    with closing(sqlite3.connect(folder / "bare.db", isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durability == 'fsync' else 'NORMAL'}")
+        connection.execute(f"CREATE TABLE prediction ({', '.join(f'c{i}' for i in range(13))})")
+
+        def append(rows: Sequence[Prediction]) -> None:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(f"INSERT INTO prediction VALUES ({', '.join('?' * 13)})", map(prediction_row, rows))
+            connection.execute("COMMIT")
+
+        yield append
+
+
+def rows_a_second(append: Callable[[Sequence[Prediction]], object], rows: Sequence[Prediction], size: int) -> float:
+    """How fast they are appended in batches of `size`."""
+    start = perf_counter()
+    each(append, rows, size)
+    return len(rows) / (perf_counter() - start)
+
+
+def compare(where: str | None) -> None:
+    """Log and bare SQLite, in turn."""
+    print(f"{'durability':10} {'batch':>6} {'log rows/s':>12} {'bare rows/s':>12} {'log/bare':>9}")
+    for durability in ("commit", "fsync", "behind"):
+        for size, count in ROWS.items():
+            rows = predictions(count)
+            with TemporaryDirectory(dir=where) as name, bare(Path(name), durability) as append:
+                log = open_log(Path(name), Store(durability=durability))
+                ours, theirs = rows_a_second(log.append, rows, size), rows_a_second(append, rows, size)
+                log.close()
+            print(f"{durability:10} {size:6,} {ours:12,.0f} {theirs:12,.0f} {ours / theirs:9.2f}")
+
+
+def stages(where: str | None) -> None:
+    """What each call costs a row, in batches of 50, with one shadow and one outcome a row."""
+    rows = predictions(STAGES)
+    since, until = rows[0].at, rows[-1].at + 48 * HOUR
+    with TemporaryDirectory(dir=where) as name:
+        log = open_log(Path(name), Store())
+        calls: dict[str, Callable[[], object]] = {
+            "append": lambda: each(log.append, rows),
+            "append_shadows": lambda: each(log.append_shadows, [Shadow(p.id, "v2", (0.3, 0.7)) for p in rows]),
+            "append_outcomes": lambda: each(log.append_outcomes, [Outcome(p.id, 1, p.at + HOUR) for p in rows]),
+            "unscored, put_losses (2 a row)": lambda: settle(log),
+            "find": lambda: each(log.find, [p.id for p in rows]),
+            "scan": lambda: [len(page) for page in log.scan(known_before=until, labelled=True)],
+            "unit_sums": lambda: log.unit_sums("trial", 1, until, until, 24 * HOUR),
+            "block_sums": lambda: log.block_sums("v1", "v2", 6 * HOUR, since, until, until),
+            "period_sums": lambda: log.period_sums(24 * HOUR, since, until, until),
+            "shadow_failures": lambda: log.shadow_failures("v2", since),
+            "unscored, nothing to do": lambda: log.unscored(),
+            "totals": log.totals,
+        }
+        print(f"\n{'stage':32} {'us a row':>9} {'ms in all':>10}   ({STAGES:,} rows)")
+        for stage, call in calls.items():
+            start = perf_counter()
+            call()
+            took = perf_counter() - start
+            print(f"{stage:32} {took / STAGES * 1e6:9.2f} {took * 1e3:10.1f}")
+        log.close()
+        print(f"{'on the disk':32} {sum(f.stat().st_size for f in Path(name).iterdir()) / STAGES:9.0f} bytes a row")
+
+
+def settle(log: Log) -> None:
+    """Give every unscored output a loss, a thousand at a time."""
+    while due := log.unscored(1000):
+        log.put_losses([(each.id, each.version, 100_000_000) for each in due])
+
+
+if __name__ == "__main__":
+    folder = sys.argv[1] if len(sys.argv) > 1 else None
+    compare(folder)
+    stages(folder)
