@@ -65,8 +65,8 @@ def twin(estimator: Any, signature: Signature, sample: Columns, schema: Schema |
     """A proved twin of an estimator, or the reason for none.
 
     2,000 sample rows or more make a good proof: ties with a threshold are rare. `schema` is that of the training
-    rows. Tried with the thresholds of HistGradientBoosting moved (`decimal_thresholds`), then plainly; the first
-    that is equal is taken. Raises ArtefactRefused when the estimator does not suit the signature.
+    rows. HistGradientBoosting is tried with its thresholds moved (`decimal_thresholds`) and plainly; the first that
+    is equal is taken. Raises ArtefactRefused when the estimator does not suit the signature.
     """
     native = Fitted(estimator, signature, schema)
     groups = probes(sample, signature)
@@ -114,7 +114,8 @@ def convert(estimator: Any, native: Fitted) -> bytes:
 
 def probes(sample: Columns, signature: Signature) -> dict[str, Columns]:
     """The rows of the proof by what they are: the sample; 50 of them with each nullable column null in turn, and
-    with all of these null; 50 with a category never seen in each string column."""
+    with all of these null; 50 with a category never seen in each string column; and for each column of decimals
+    values that lie between those of the sample, on which trees put their thresholds."""
     picked = np.unique(np.linspace(0, n_rows(sample) - 1, min(50, n_rows(sample))).astype(int))
     few = {name: sample[name][picked] for name in signature.names}
     groups: dict[str, Columns] = {"training rows": {name: sample[name] for name in signature.names}}
@@ -123,11 +124,30 @@ def probes(sample: Columns, signature: Signature) -> dict[str, Columns]:
         if column.type == "string":
             unseen = np.full(len(picked), UNSEEN, dtype=object)
             groups[f"{column.name} never seen"] = {**few, column.name: unseen}
+        elif column.type == "number" and len(middles := between(sample[column.name])):
+            rows = np.resize(picked, len(middles))
+            some = {name: sample[name][rows] for name in signature.names}
+            groups[f"{column.name} between known values"] = {**some, column.name: middles}
         if column.nullable:
             null = np.full(len(picked), None, dtype=object) if column.type == "string" else np.full(len(picked), np.nan)
             nulls[column.name] = null
             groups[f"{column.name} null"] = {**few, column.name: null}
     return {**groups, "all columns null": {**few, **nulls}} if nulls else groups
+
+
+def between(values: Floats, most: int = 300) -> Floats:
+    """Up to `most` short decimals in the middle of neighbouring values; none where the values are no decimals.
+
+    >>> between(np.array([0.22, 0.24, np.nan, 0.3]))
+    array([0.23, 0.27])
+    """
+    known = np.unique(values[np.isfinite(values)])
+    places = next((d for d in range(7) if np.array_equal(np.round(known, d), known)), None)
+    if places is None or len(known) < 2:
+        return np.empty(0)
+    middles = np.round((known[1:] + known[:-1]) / 2, places + 1)
+    picked = np.unique(np.linspace(0, len(middles) - 1, min(most, len(middles))).astype(int))
+    return np.asarray(middles[picked], dtype=np.float64)
 
 
 def compare(expected: Floats | None, found: Floats, signature: Signature) -> tuple[float, str | None]:
@@ -153,7 +173,7 @@ def decimal32(threshold: float) -> float:
     HistGradientBoosting compares doubles, x <= t, and its t fall on data values; with x rounded to float32, ties
     flip unless t is rounded by the same rule.
 
-    >>> decimal32(0.22999999999999998) < np.float32(0.23) == decimal32(0.23)
+    >>> decimal32(0.22999999999999998) < decimal32(0.23) == float(np.float32(0.23))
     True
     """
     near = np.float32(threshold)
@@ -197,13 +217,16 @@ def _expected(native: Fitted, columns: Columns) -> Floats | None:
 
 
 def _variants(native: Fitted) -> Iterator[Any]:
-    """The estimator with decimal thresholds first: data are decimals more often than float32."""
+    """The estimator with decimal thresholds and plainly: which first depends on what it was trained on."""
     plain = deepcopy(native.estimator)
     name_nulls(plain)
-    copy = deepcopy(plain)
-    if decimal_thresholds(copy):
-        yield copy
-    yield plain
+    moved = deepcopy(plain)
+    if not decimal_thresholds(moved):
+        yield plain
+        return
+    dtypes = {} if native.schema is None else native.schema.dtypes
+    in_float32 = any(dtypes.get(name, "").lower() == "float32" for name in native.input_names)
+    yield from (plain, moved) if in_float32 else (moved, plain)
 
 
 def _split_matrix(model: Any, names: list[str]) -> None:
