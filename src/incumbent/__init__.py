@@ -43,7 +43,7 @@ _PUBLIC = {
     "open": ("incumbent.project", "open_project"),
 }
 
-__all__ = [  # noqa: F822 -- the names are provided by __getattr__ below
+__all__ = [
     "Config",
     "Decision",
     "Evidence",

@@ -33,9 +33,7 @@ class Lesson:
     held_teacher: Floats
 
     @classmethod
-    def teach(
-        cls, code: Code, recipe: str, train: Rows, held_out: Rows, signature: Signature, folds: int
-    ) -> "Lesson":
+    def teach(cls, code: Code, recipe: str, train: Rows, held_out: Rows, signature: Signature, folds: int) -> "Lesson":
         """Fit the teacher once on all training rows, and `folds` times without one stretch of time."""
         columns, truth = train.columns(signature), train.truth(signature)
 

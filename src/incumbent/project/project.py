@@ -5,10 +5,10 @@ Every judgement is a step's; every move is one of `loop.promote`'s verbs. What r
 what runs on a cadence in `upkeep`.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-import time
 from typing import Any
 
 import msgspec
@@ -208,8 +208,13 @@ class Project:
         """Take the incumbent back: what was served before it answers again, once it repeated its golden rows."""
         now = self.clock() if now is None else now
         promote.roll_back(
-            self.facts.ledger, self.roles(), lambda version: self._prove(version), at=now, actor=self.actor,
-            reason=reason, evidence=evidence,
+            self.facts.ledger,
+            self.roles(),
+            lambda version: self._prove(version),
+            at=now,
+            actor=self.actor,
+            reason=reason,
+            evidence=evidence,
         )
 
     # --- step 1
@@ -223,12 +228,22 @@ class Project:
         train, held_out = self.split(known)
         task = self.config.task
         found = baseline.fit(
-            train.columns(signature), train.truth(signature), signature, self.metric, task,
-            held_out=(held_out.columns(signature), held_out.truth(signature), held_out.blocks()), at=now,
+            train.columns(signature),
+            train.truth(signature),
+            signature,
+            self.metric,
+            task,
+            held_out=(held_out.columns(signature), held_out.truth(signature), held_out.blocks()),
+            at=now,
         )
         best = found.proposals[0]
         refit = baseline.fit(
-            known.columns(signature), known.truth(signature), signature, self.metric, task, only=best.description,
+            known.columns(signature),
+            known.truth(signature),
+            signature,
+            self.metric,
+            task,
+            only=best.description,
             at=now,
         ).proposals[0]
         version = self.register(
@@ -276,7 +291,9 @@ class Project:
         unseen = held_out.between((version.trained_until or -1) + 1, None) if self.config.task.time else held_out
         if len(unseen):
             held_out = unseen
-        evidence = self._compare(held_out, self.predict(name, held_out.columns(version.signature)), name, reference, now)
+        evidence = self._compare(
+            held_out, self.predict(name, held_out.columns(version.signature)), name, reference, now
+        )
         if not len(unseen) or not self.config.task.time:
             said = f"{evidence.sentence} Its rows may have been trained on, which flatters {name}."
             evidence = replace(evidence, sentence=said)
@@ -309,8 +326,12 @@ class Project:
         said = description or f"{name} on {len(known):,} rows"
         code = self._code()
         return self.register(
-            code.fit(name, known.training_frame()), known, description=said, recipe=code.recipe(name),
-            parent=self.roles().incumbent, now=now,
+            code.fit(name, known.training_frame()),
+            known,
+            description=said,
+            recipe=code.recipe(name),
+            parent=self.roles().incumbent,
+            now=now,
         )
 
     def judge_recipe(
@@ -364,9 +385,7 @@ class Project:
         if refresh and self.metric.row_loss is not None:
             losses = self.row_loss(said, truth), self.row_loss(output, truth)
             return gate.not_shown_worse(*losses, blocks, self.config.gate, subject, reference, now)
-        return gate.judge_outputs(
-            self.metric, truth, said, output, blocks, self.config.gate, subject, reference, now
-        )
+        return gate.judge_outputs(self.metric, truth, said, output, blocks, self.config.gate, subject, reference, now)
 
     # --- step 4
 
@@ -412,7 +431,9 @@ class Project:
         gated = self._compare(held_out, output, f"student of {teacher}", self.incumbent(), now, against=against)
         for evidence in (slow, found, gated):
             promote.record(self.facts.ledger, evidence, actor=self.actor)
-        inside = not any(check["verdict"] == "hold" and "budget" in check["sentence"] for check in found.numbers["checks"])
+        inside = not any(
+            check["verdict"] == "hold" and "budget" in check["sentence"] for check in found.numbers["checks"]
+        )
         if gated.verdict != "ship" or not inside:
             return None, [slow, found, gated]
         columns, soft = lesson.everything()
@@ -502,7 +523,7 @@ class Project:
 
 
 def _days(rows: Rows) -> int:
-    return max(1, round((int(rows.at[-1]) - int(rows.at[0])) / DAY))
+    return 1 + (int(rows.at[-1]) - int(rows.at[0])) // DAY
 
 
 def _spread(rows: Rows, most: int) -> Rows:

@@ -47,7 +47,8 @@ def case(project: "Project", days: int, now: Micros) -> Case:
     past_at = np.array([place[row.prediction.id] for row in before])
     stored = artefact.profile(project.facts.blobs, version.manifest) or {}
     return Case(
-        subject=version.name, metric=project.metric, columns=to_columns([row.prediction.features for row in latest], signature),
+        subject=version.name, metric=project.metric,
+        columns=to_columns([row.prediction.features for row in latest], signature),
         outputs=outputs[now_at], truth=np.array(truth)[now_at], past_losses=losses[past_at],
         profiles={name: Profile.from_dict(one) for name, one in stored.items()},
         predict=project.predictor(version.name).predict, tolerance=TWIN_TOLERANCE,

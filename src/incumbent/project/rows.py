@@ -133,4 +133,3 @@ def read(native: Any, config: Config) -> Rows:
     if (order[1:] > order[:-1]).all():
         return rows
     return Rows(frame[order.tolist()], config, at[order], rows.known_at[order])
-

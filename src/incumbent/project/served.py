@@ -17,7 +17,13 @@ from incumbent.storage.base import Log, LoggedRow
 
 
 def served_rows(
-    log: Log, like: Rows, signature: Signature, now: Micros, *, since: Micros | None = None, labelled: bool | None = True
+    log: Log,
+    like: Rows,
+    signature: Signature,
+    now: Micros,
+    *,
+    since: Micros | None = None,
+    labelled: bool | None = True,
 ) -> Rows | None:
     """Logged rows with since <= at < now, in the order of time; None when there are none."""
     rows = [row for batch in log.scan(since, now, known_before=now, labelled=labelled) for row in batch]

@@ -50,7 +50,13 @@ class Live:
         share = 1.0 if chosen == "shadow" else settings.enrol[0] if enrolled is None else enrolled
         at = project.clock() if now is None else now
         promote.start_trial(
-            project.facts.ledger, project.roles(), version, at=at, actor=project.actor, mode=chosen, enrolled=share,
+            project.facts.ledger,
+            project.roles(),
+            version,
+            at=at,
+            actor=project.actor,
+            mode=chosen,
+            enrolled=share,
             reason=reason,
         )
         trial = project.roles().trial
@@ -134,7 +140,11 @@ class Live:
         if version is None or version == roles.baseline or not project.config.retrain.watch_days:
             return
         promote.watch(
-            project.facts.ledger, roles, version, at=now, actor=project.actor,
+            project.facts.ledger,
+            roles,
+            version,
+            at=now,
+            actor=project.actor,
             reason=f"for {project.config.retrain.watch_days} days, to come back if it is shown better",
         )
 
@@ -159,10 +169,19 @@ class Live:
 
     def _judge_watch(self, roles: Roles, watched: str, since: Micros, now: Micros) -> Evidence:
         project = self.project
-        blocks = project.facts.log.block_sums(str(roles.incumbent), watched, looks.BLOCK, since, now - self._window(), now)
+        blocks = project.facts.log.block_sums(
+            str(roles.incumbent), watched, looks.BLOCK, since, now - self._window(), now
+        )
         return looks.judge_watch(
-            watched, str(roles.incumbent), blocks, project.config.live, project.metric, now, since=since,
-            watch_days=project.config.retrain.watch_days, before=self._last_look(f"watch-{watched}-{since}"),
+            watched,
+            str(roles.incumbent),
+            blocks,
+            project.config.live,
+            project.metric,
+            now,
+            since=since,
+            watch_days=project.config.retrain.watch_days,
+            before=self._last_look(f"watch-{watched}-{since}"),
         )
 
     def _window(self) -> Micros:

@@ -73,8 +73,15 @@ def infer(model: Any, rows: pd.DataFrame, target: str, *, name: str, digest: str
     said.append("these rows may have been trained on: then every figure below flatters the model")
     said.append(f"the pickle's sha256 is {digest}; it is on the ledger, and only this file will load")
     said.append("retraining is off: there is no train() (write one, and name its file in task.code)")
-    task = {"name": name, "kind": kind, "target": target, "metric": _METRIC[kind], "time": time,
-            "timezone": "UTC" if time else "", "features": features}
+    task = {
+        "name": name,
+        "kind": kind,
+        "target": target,
+        "metric": _METRIC[kind],
+        "time": time,
+        "timezone": "UTC" if time else "",
+        "features": features,
+    }
     lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in task.items() if value]
     toml = "[task]\n" + "\n".join(lines) + "\n\n[versions]\npickle = true\n"
     return Inferred(toml, tuple(said), rows)

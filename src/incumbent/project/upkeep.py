@@ -20,7 +20,8 @@ from incumbent.records import DAY, Decision, Evidence, Micros, Roles, moment
 from incumbent.runtimes import artefact
 from incumbent.stats.drift import Profile
 from incumbent.steps.live.trial import BLOCK, judge_record
-from incumbent.steps.upkeep import retrain, review, rows as checks
+from incumbent.steps.upkeep import retrain, review
+from incumbent.steps.upkeep import rows as checks
 
 if TYPE_CHECKING:
     from incumbent.project.project import Project
@@ -253,7 +254,10 @@ class Upkeep:
             return
         project.facts.log.append_reviews(
             review.draw(
-                [row.id for row in rows], [row.at for row in rows], [row.output for row in rows], str(roles.incumbent),
+                [row.id for row in rows],
+                [row.at for row in rows],
+                [row.output for row in rows],
+                str(roles.incumbent),
                 project.config.review,
             )  # fmt: skip
         )

@@ -29,8 +29,8 @@ from incumbent.rehearse.compare import Month, by_month, months, overall
 from incumbent.rehearse.replay import HOUR, Traffic, Wire, replay, wire
 from incumbent.rehearse.summary import LOOP, PRIOR, SHIPPED, UNTOUCHED, Summary, Totals
 from incumbent.rehearse.written import report
-from incumbent.runtimes import frames
 from incumbent.report import html
+from incumbent.runtimes import frames
 from incumbent.runtimes.base import Floats, checked
 
 Say = Callable[[str], None]
@@ -109,8 +109,10 @@ class Rehearsal:
                 tell(f"            {evidence.sentence}")
             if student is not None:
                 project.promote(student.name, found[-1].sentence, evidence=found[-1], now=now)
-        tell(f"{project.roles().incumbent} is the incumbent; behind it {project.roles().previous}, "
-             f"and {project.roles().baseline} is the baseline")
+        tell(
+            f"{project.roles().incumbent} is the incumbent; behind it {project.roles().previous}, "
+            f"and {project.roles().baseline} is the baseline"
+        )
         return said
 
     def live(self, server: Server, batch: str) -> Traffic:
@@ -118,8 +120,14 @@ class Rehearsal:
         server.follow(self.project.roles().sequence)
         data = self._wire()
         return replay(
-            data, server, self.since, self.until, self.zone, batch=HOUR if batch == "hour" else DAY,
-            midnight=lambda at: self._midnight(at, server), progress=self._progress,
+            data,
+            server,
+            self.since,
+            self.until,
+            self.zone,
+            batch=HOUR if batch == "hour" else DAY,
+            midnight=lambda at: self._midnight(at, server),
+            progress=self._progress,
         )
 
     def close(self, server: Server, traffic: Traffic, onset: list[str], started: float) -> Summary:
@@ -130,13 +138,21 @@ class Rehearsal:
         decisions = tuple(_decision(event) for event in events)
         totals = self._totals(server, traffic, time.perf_counter() - started)
         return Summary(
-            task=settings.task.name, metric=project.metric.name,
+            task=settings.task.name,
+            metric=project.metric.name,
             since=moment(self.since).astimezone(self.zone).date().isoformat(),
             until=moment(self.until).astimezone(self.zone).date().isoformat(),
-            faults=self.feed is not None, onset=tuple(onset), months=tuple(table), overall=overall(table),
-            decisions=decisions, refused=tuple(sentence(e) for e in events if e.type in ("RetrainRefused", "RolledBack")),
-            trials=tuple(self._trial_tables()), broken_feeds=tuple(self._broken(events)),
-            speed=tuple(self._speed()), totals=totals, decisions_digest=_digest(decisions),
+            faults=self.feed is not None,
+            onset=tuple(onset),
+            months=tuple(table),
+            overall=overall(table),
+            decisions=decisions,
+            refused=tuple(sentence(e) for e in events if e.type in ("RetrainRefused", "RolledBack")),
+            trials=tuple(self._trial_tables()),
+            broken_feeds=tuple(self._broken(events)),
+            speed=tuple(self._speed()),
+            totals=totals,
+            decisions_digest=_digest(decisions),
         )
 
     # --- on the way
@@ -244,12 +260,22 @@ class Rehearsal:
     def _totals(self, server: Server, traffic: Traffic, seconds: float) -> Totals:
         logged = self.project.facts.log.totals()
         requests = np.array(server.latencies or [0.0]) * 1000
-        rows = np.array([r.prediction.latency_us for batch in self.project.facts.log.scan() for r in batch] or [0]) / 1000
+        rows = (
+            np.array([r.prediction.latency_us for batch in self.project.facts.log.scan() for r in batch] or [0]) / 1000
+        )
         return Totals(
-            requests=traffic.requests, rows=traffic.rows, failed=server.failed, lost=traffic.rows - logged.predictions,
-            without_version=traffic.without_version, outcomes=traffic.outcomes, fallbacks=sum(logged.fallbacks.values()),
-            request_p50_ms=float(np.quantile(requests, 0.5)), request_p99_ms=float(np.quantile(requests, 0.99)),
-            row_p50_ms=float(np.quantile(rows, 0.5)), row_p99_ms=float(np.quantile(rows, 0.99)), seconds=seconds,
+            requests=traffic.requests,
+            rows=traffic.rows,
+            failed=server.failed,
+            lost=traffic.rows - logged.predictions,
+            without_version=traffic.without_version,
+            outcomes=traffic.outcomes,
+            fallbacks=sum(logged.fallbacks.values()),
+            request_p50_ms=float(np.quantile(requests, 0.5)),
+            request_p99_ms=float(np.quantile(requests, 0.99)),
+            row_p50_ms=float(np.quantile(rows, 0.5)),
+            row_p99_ms=float(np.quantile(rows, 0.99)),
+            seconds=seconds,
         )
 
     def _broken(self, events: list[Event]) -> list[tuple[str, bool, str]]:
@@ -274,16 +300,16 @@ class Rehearsal:
 
     def _speed(self) -> list[Mapping[str, Json]]:
         events = self.project.facts.ledger.events(types=["EvidenceRecorded"])
-        return [
-            {**e.data["evidence"], "measured": dict(e.measured)} for e in events if e.data["step"] == "speed"
-        ]
+        return [{**e.data["evidence"], "measured": dict(e.measured)} for e in events if e.data["step"] == "speed"]
 
     # --- what is replayed
 
     def _range(self) -> tuple[Micros, Micros]:
         settings = self.project.config.rehearse
         if not settings.since:
-            raise ConfigError("rehearse.since is not set: say from which day on rows are answered live, e.g. 2013-04-01")
+            raise ConfigError(
+                "rehearse.since is not set: say from which day on rows are answered live, e.g. 2013-04-01"
+            )
         since = self._day(settings.since)
         last = int(self.rows.at[-1]) + 1
         return since, self._day(settings.until) if settings.until else last

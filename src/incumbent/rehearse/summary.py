@@ -9,7 +9,6 @@ from incumbent.rehearse.compare import Month
 LOOP, SHIPPED, UNTOUCHED, PRIOR = "loop", "always ship", "untouched", "prior"
 
 
-
 @dataclass(frozen=True, slots=True)
 class Totals:
     """Counts and times of the replay. `lost` predictions were answered and are not in the log; times in ms."""

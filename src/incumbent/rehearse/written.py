@@ -19,10 +19,15 @@ def tables(summary: Summary) -> Iterator[Table]:
     order = (PRIOR, UNTOUCHED, SHIPPED, LOOP)
     heads = ["month", "rows", "mean truth", *(POLICIES[name] for name in order), "share of the gain"]
     rows = [
-        [m.name, m.rows, m.mean_truth, *(m.loss.get(name) for name in order), _percent(m.gain_kept)] for m in summary.months
+        [m.name, m.rows, m.mean_truth, *(m.loss.get(name) for name in order), _percent(m.gain_kept)]
+        for m in summary.months
     ]
     rows.append(["mean", sum(m.rows for m in summary.months), None, *(summary.overall.get(name) for name in order), ""])
-    yield f"{summary.metric} by month (the share of the prior's loss that the loop takes away, last)", heads, _rounded(rows)
+    yield (
+        f"{summary.metric} by month (the share of the prior's loss that the loop takes away, last)",
+        heads,
+        _rounded(rows),
+    )
     for table in summary.trials:
         yield "Split trial", table[0], table[1:]
     yield "Decisions", ["day", "what"], [[d["at"][:10], d["sentence"]] for d in summary.decisions]
