@@ -3,6 +3,7 @@
     base        the contract of a predictor, and the columns that it takes
     signature   JSON rows in, checked columns out (answering path)
     frames      DataFrames in, columns and an inferred signature out (judging path)
+    schema      the DataFrame of the training rows, rebuilt from columns (judging path)
     rule onnx   predictors that the answering path runs with numpy and onnxruntime alone
     sklearn     a fitted scikit-learn-like estimator, stored with skops or (by opt-in) pickle (judging path)
     compile     an ONNX twin, proved equal (judging path)
