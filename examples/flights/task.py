@@ -62,9 +62,9 @@ def teacher(rows: pd.DataFrame) -> Pipeline:
     bases = [
         ("forest", RandomForestClassifier(max_samples=0.5, max_features=0.4, **forest)),
         ("extra", ExtraTreesClassifier(max_features=0.6, **forest)),
-        ("boosted", HistGradientBoostingClassifier(learning_rate=0.05, max_iter=150, max_leaf_nodes=15, random_state=0)),
-        ("light", LGBMClassifier(n_estimators=200, learning_rate=0.03, num_leaves=15, n_jobs=1, random_state=0, verbose=-1)),
-    ]  # fmt: skip
+        ("boosted", HistGradientBoostingClassifier(learning_rate=0.05, max_iter=150, random_state=0)),
+        ("light", LGBMClassifier(n_estimators=200, learning_rate=0.03, n_jobs=1, random_state=0, verbose=-1)),
+    ]
     some = rows.iloc[::6]
     stack = Pipeline([("columns", columns), ("stack", StackingClassifier(bases, LogisticRegression(), cv=3))])
     return stack.fit(some, some["late"].astype(int))

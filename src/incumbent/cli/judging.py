@@ -140,6 +140,7 @@ def upkeep_tick(
     with _open(project) as opened:
         while True:
             decisions = opened.upkeep.tick(now=options.moment(now))
+            opened.draw()
             _show_decisions(decisions, json)
             if not forever:
                 return

@@ -81,6 +81,7 @@ class Project:
         self.live = Live(self)
         self.upkeep = Upkeep(self)
         self._opened: dict[str, Predictor] = {}
+        self._loaded: tuple[Micros | None, Rows] | None = None  # a refit asks for the same rows several times
 
     def __enter__(self) -> "Project":
         return self
@@ -114,7 +115,9 @@ class Project:
         """What `load` gives, without the labels that were not known before `now`."""
         if self.code is None:
             raise ConfigError("task.code is not set: there is no load() to ask for rows. Pass rows, or write one.")
-        return self.read(self.code.load(until=now), now)
+        if self._loaded is None or self._loaded[0] != now:
+            self._loaded = (now, self.read(self.code.load(until=now), now))
+        return self._loaded[1]
 
     def read(self, rows: Any, now: Micros | None = None) -> Rows:
         """Rows of this task from any DataFrame."""

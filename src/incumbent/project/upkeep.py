@@ -38,6 +38,7 @@ class Upkeep:
     def __init__(self, project: "Project") -> None:
         self.project = project
         self.feed: Feed | None = None
+        self._served: tuple[Micros, Rows | None] = (-1, None)
 
     def tick(self, *, now: Micros | None = None) -> list[Decision]:
         """Look at the trial and the watch, refit what is due, draw rows for review; the decisions that were made.
@@ -87,6 +88,12 @@ class Upkeep:
             return None
         like = project.rows(now)
         return served_rows(project.facts.log, like, project.signature(like), now, since=since, labelled=labelled)
+
+    def _labelled_log(self, now: Micros) -> Rows | None:
+        """Every labelled row of the log at this moment, read once a moment: a refit asks for it several times."""
+        if self._served[0] != now:
+            self._served = (now, self.logged(now))
+        return self._served[1]
 
     # --- the tick
 
@@ -190,16 +197,17 @@ class Upkeep:
         task = project.config.task
         if not task.id or task.id not in fed.frame.columns:
             return None
-        ids = [one for one in fed.texts(task.id) if one is not None]
-        places = {one: i for i, one in enumerate(ids)}
-        picked = ids[:: max(1, len(ids) // MOST_PAIRS)]
-        found = project.facts.log.find(picked)
-        like = project.rows(now)
-        served = served_rows_of(project, like, found, now)
+        served = self._labelled_log(now)
         if served is None:
             return None
-        signature = project.signature(like)
-        same = fed.at_places(np.array([places[one] for one in served.texts(task.id) if one], dtype=np.int64))
+        some = served.at_places(np.arange(0, len(served), max(1, len(served) // MOST_PAIRS)))
+        places = {one: i for i, one in enumerate(fed.texts(task.id))}
+        both = [(i, places[one]) for i, one in enumerate(some.texts(task.id)) if one in places]
+        if not both:
+            return None
+        left, right = np.array(both, dtype=np.int64).T
+        served, same = some.at_places(left), fed.at_places(right)
+        signature = project.signature(same)
         labels = (served.truth(signature), same.truth(signature))
         return checks.Pairs(served.columns(signature), same.columns(signature), labels, same.blocks())
 
@@ -223,7 +231,7 @@ class Upkeep:
         source = project.config.retrain.source
         if source == "load":
             return loaded
-        logged = self.logged(now)
+        logged = self._labelled_log(now)
         if logged is None:
             return loaded
         sides = [(self._ids(one), one.at, one.known_at) for one in (logged, loaded)]
@@ -259,16 +267,6 @@ class Upkeep:
                 [row.output for row in rows],
                 str(roles.incumbent),
                 project.config.review,
-            )  # fmt: skip
+            )
         )
 
-
-def served_rows_of(project: "Project", like: Rows, found: Any, now: Micros) -> Rows | None:
-    """The logged rows among `found` that have a label known before `now`."""
-    if not found:
-        return None
-    rows = served_rows(project.facts.log, like, project.signature(like), now, since=min(p.at for p in found.values()))
-    if rows is None:
-        return None
-    wanted = np.array([one in found for one in rows.texts(project.config.task.id)], dtype=np.bool_)
-    return rows.where(wanted) if wanted.any() else None

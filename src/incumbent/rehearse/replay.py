@@ -68,7 +68,7 @@ def replay(
     midnight: Callable[[Micros], None],
     progress: Callable[[Micros, Traffic], None] = lambda at, traffic: None,
 ) -> Traffic:
-    """Replay rows with since <= at < until. `midnight` is called with each local midnight, the last one included."""
+    """Replay rows with since <= at < until. `midnight` is called with each local midnight between the two."""
     traffic = Traffic()
     by_known = np.argsort(data.known_at, kind="stable")
     known = data.known_at[by_known]
@@ -86,7 +86,6 @@ def replay(
         asked = stop
     last = int(np.searchsorted(known, until))
     _tell(data, by_known[told:last], server, traffic, (since, until))
-    midnight(until)
     progress(until, traffic)
     rest = int(np.searchsorted(known, NEVER))
     _tell(data, by_known[last:rest], server, traffic, (since, until))
