@@ -220,6 +220,10 @@ def load(folder: str | Path) -> Config:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file. Run `incumbent init` there, or name the project's folder.") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}), expected a file of settings") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: found bytes that are no UTF-8 ({error.reason}), expected text") from None
     return parse(text, Path(folder), where=str(path))
 
 

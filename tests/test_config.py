@@ -1,0 +1,145 @@
+"""incumbent.toml: every setting is explained, and what is wrong with one is said so that it can be mended."""
+
+from pathlib import Path
+
+import pytest
+
+from incumbent import config
+from incumbent.errors import ConfigError, UnknownKey
+
+TASK = '[task]\nname = "t"\nkind = "binary"\ntarget = "late"\nmetric = "brier"\n'
+
+
+def refused(text: str) -> str:
+    with pytest.raises(ConfigError) as error:
+        config.parse(text)
+    return str(error.value)
+
+
+def test_four_settings_are_enough() -> None:
+    found = config.parse(TASK)
+    assert (found.task.kind, found.gate.alpha, found.store.path) == ("binary", 0.05, ".incumbent")
+
+
+def test_every_setting_has_a_sentence() -> None:
+    """Docs, `--help` and pages reuse it: a whole sentence, with a full stop."""
+    settings = dict(config.settings())
+    assert len(settings) > 50 and "task.target" in settings and "rehearse.faults" in settings
+    bad = [name for name, field in settings.items() if not field.metadata.get("sentence", "").endswith(".")]
+    assert bad == []
+
+
+def test_every_default_is_one_that_could_be_written() -> None:
+    """A file that repeats each default means the same as one that leaves them out."""
+    lines: dict[str, list[str]] = {}
+    for name, field in config.settings():
+        section, key = name.split(".")
+        if isinstance(field.default, bool | int | float | str | tuple):
+            value = list(field.default) if isinstance(field.default, tuple) else field.default
+            shown = str(value).lower() if isinstance(value, bool) else repr(value).replace("'", '"')
+            lines.setdefault(section, []).append(f"{key} = {shown}")
+    text = "\n".join(f"[{section}]\n" + "\n".join(keys) for section, keys in lines.items())
+    assert config.parse(text.replace("[task]\n", TASK, 1)) == config.parse(TASK)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (TASK + 'targt = "x"\n', "unknown key in [task]: 'targt'; did you mean 'target'?"),
+        (TASK + "[gate]\nalhpa = 0.1\n", "unknown key in [gate]: 'alhpa'; did you mean 'alpha'?"),
+        (TASK + "[gaet]\nalpha = 0.1\n", "unknown section: 'gaet'; did you mean 'gate'?"),
+        (TASK + "[store]\nxyzzy = 1\n", "unknown key in [store]: 'xyzzy'; known are path, durability, lock_timeout_s."),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(text: str, said: str) -> None:
+    with pytest.raises(UnknownKey) as error:
+        config.parse(text)
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (TASK + '[gate]\nalpha = "small"\n', "gate.alpha: found 'small' (str), expected float"),
+        (TASK + "[gate]\nmin_rows = 2.5\n", "gate.min_rows: found 2.5 (float), expected int"),
+        (TASK + "[gate]\nmin_rows = true\n", "gate.min_rows: found True (bool), expected int"),
+        (TASK + "[versions]\npickle = 1\n", "versions.pickle: found 1 (int), expected bool"),
+        (TASK + 'features = "weight"\n', "task.features: found 'weight' (str), expected a list of str"),
+        (TASK + "features = [1]\n", "task.features[0]: found 1 (int), expected str"),
+        (TASK + '[live]\nmode = "dark"\n', "live.mode: found 'dark', expected one of shadow, split, both"),
+        ("task = 3\n", "[task] is 3, expected a table of settings"),
+    ],
+)
+def test_a_value_of_the_wrong_type_says_what_was_expected(text: str, said: str) -> None:
+    assert said in refused(text)
+
+
+def test_a_whole_number_stands_for_a_float() -> None:
+    assert config.parse(TASK + "[plan]\nlatency_budget_ms = 5\n").plan.latency_budget_ms == 5.0
+
+
+def test_a_missing_target_is_said() -> None:
+    assert "[task] lacks target" in refused(TASK.replace('target = "late"\n', ""))
+
+
+def test_a_missing_task_is_said() -> None:
+    assert "found no [task]" in refused("[gate]\nalpha = 0.1\n")
+
+
+def test_a_kind_that_nobody_knows_names_those_that_there_are() -> None:
+    assert "expected one of binary, multiclass, regression, forecast" in refused(TASK.replace("binary", "ranking"))
+
+
+@pytest.mark.parametrize("zone", ["Vienna", "Europe/Wien", "/etc/passwd", "../UTC"])
+def test_a_bad_zone_is_said(zone: str) -> None:
+    assert f"task.timezone = '{zone}' is no IANA zone" in refused(TASK + f'timezone = "{zone}"\n')
+
+
+def test_a_zone_is_used_for_days() -> None:
+    assert config.parse(TASK + 'timezone = "Europe/Vienna"\n').zone.key == "Europe/Vienna"
+    assert config.parse(TASK).zone.key == "UTC"
+
+
+@pytest.mark.parametrize(
+    "setting", ["gate.holdout", "gate.alpha", "live.alpha", "live.alpha_roll_back", "review.audit"]
+)
+@pytest.mark.parametrize("value", ["0.0", "1.0", "-0.5", "nan", "inf"])
+def test_a_share_lies_between_0_and_1(setting: str, value: str) -> None:
+    section, key = setting.split(".")
+    assert f"{setting} = {value}, expected a share between 0 and 1" in refused(TASK + f"[{section}]\n{key} = {value}\n")
+
+
+def test_label_time_needs_time() -> None:
+    assert "task.label_time is set without task.time" in refused(TASK + 'label_time = "known_at"\n')
+
+
+def test_text_that_is_no_toml_is_said() -> None:
+    assert "not valid TOML" in refused("[task\n")
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="Run `incumbent init` there"):
+        config.load(tmp_path)
+
+
+def test_the_file_is_named_in_an_error(tmp_path: Path) -> None:
+    (tmp_path / "incumbent.toml").write_text(TASK + "[gate]\nx = 1\n")
+    with pytest.raises(UnknownKey, match=r"incumbent\.toml"):
+        config.load(tmp_path)
+
+
+def test_a_file_that_is_no_text_is_said(tmp_path: Path) -> None:
+    """Bytes that are no UTF-8 are an error of the file, said as one."""
+    (tmp_path / "incumbent.toml").write_bytes(b"[task]\nname = \"\xff\"\n")
+    with pytest.raises(ConfigError, match="UTF-8"):
+        config.load(tmp_path)
+
+
+def test_a_folder_in_the_place_of_the_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / "incumbent.toml").mkdir()
+    with pytest.raises(ConfigError, match="cannot be read"):
+        config.load(tmp_path)
+
+
+def test_the_store_lies_in_the_project(tmp_path: Path) -> None:
+    assert config.parse(TASK, tmp_path).store_path == tmp_path / ".incumbent"
