@@ -18,6 +18,9 @@ def sentence(event: Event) -> str:
     >>> sentence(Event(7, "RolledBack", 0, 0, "a", "errors rose", {"version": "v3", "to": "v2"}, {}, "", ""))
     'v3 was taken back and v2 answers again: errors rose.'
     """
+    if event.type in ("GateDecided", "EvidenceRecorded") and str(event.data.get("version")) in event.reason:
+        step = event.data.get("step", "gate")  # the evidence speaks for itself, and names who it is about
+        return f"{step.capitalize()}: {' '.join(event.reason.split()).rstrip('.')}."
     says = _SENTENCES.get(event.type)
     head = says(event.data) if says else f"{event.type} ({', '.join(event.data) or 'no data'})"
     reason = " ".join(event.reason.split())

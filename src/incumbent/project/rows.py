@@ -97,6 +97,11 @@ class Rows:
             return season_blocks(len(steps), max(task.season, 1))[step] if len(steps) else step
         return day_blocks(self.at.astype("M8[us]"), self.config.task.timezone or "UTC")
 
+    def days(self) -> npt.NDArray[np.str_] | None:
+        """(n,) the local day of each row as an ISO date, to name a broken one; None where rows have no time."""
+        blocks = self.blocks()
+        return None if blocks is None else np.asarray(blocks.astype("M8[D]").astype(str))
+
     def texts(self, column: str) -> list[str | None]:
         """A column as text: ids and units are strings in the log (a float is refused: 1.0 and 1 would differ)."""
         values = self.frame[column].to_list()

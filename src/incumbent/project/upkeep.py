@@ -185,7 +185,7 @@ class Upkeep:
         stored = artefact.profile(project.facts.blobs, roles.versions[str(roles.incumbent)].manifest) or {}
         profiles = {name: Profile.from_dict(one) for name, one in stored.items()}
         signature = project.signature(fed)
-        days = fed.blocks()
+        days = fed.days()
         return checks.check_rows(
             profiles, fed.columns(signature), f"rows of {recipe}", now, pairs=self._pairs(fed, now),
             labels=fed.truth(signature), partitions=days, classifies=signature.classifies,
@@ -209,7 +209,7 @@ class Upkeep:
         served, same = some.at_places(left), fed.at_places(right)
         signature = project.signature(same)
         labels = (served.truth(signature), same.truth(signature))
-        return checks.Pairs(served.columns(signature), same.columns(signature), labels, same.blocks())
+        return checks.Pairs(served.columns(signature), same.columns(signature), labels, same.days())
 
     def _record(self, recipe: str, now: Micros) -> Evidence:
         """Paired losses of each past refresh of the recipe against the version that it replaced."""
