@@ -15,7 +15,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import Pipeline
 
-DAY = pd.Timedelta(days=1)
+SEATTLE = "America/Los_Angeles"
 
 
 def load(since: datetime | None = None, until: datetime | None = None) -> pd.DataFrame:
@@ -52,5 +52,5 @@ def days() -> pd.DataFrame:
         raise ModuleNotFoundError("The package vega_datasets was expected: pip install vega_datasets")
     weather = pd.read_csv(Path(spec.origin).parent / "_data" / "seattle-weather.csv")
     day = pd.to_datetime(weather["date"], format="%Y/%m/%d")
-    known_at = (day + DAY).dt.tz_localize("America/Los_Angeles")
-    return pd.DataFrame({"day": day.dt.tz_localize("America/Los_Angeles"), "known_at": known_at, "temp_max": weather["temp_max"]})
+    start, end = day.dt.tz_localize(SEATTLE), (day + pd.Timedelta(days=1)).dt.tz_localize(SEATTLE)
+    return pd.DataFrame({"day": start, "known_at": end, "temp_max": weather["temp_max"]})
