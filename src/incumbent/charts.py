@@ -84,6 +84,9 @@ def dashboard(config: Config, events: Sequence[Event], weeks: Sequence[PeriodSum
     look = last_look(found)
     if look is not None:
         charts["trial"] = trial(look, config.live.min_gain, config.zone)
+    timed = rungs(found)
+    if timed:
+        charts["latency"] = latency(timed, config.plan.latency_budget_ms)
     naive = latest_rules(found)
     if any(week.labelled for week in weeks):
         of_mean = metrics.get(config.task.metric, config.task.kind).of_mean_loss or float
@@ -100,6 +103,17 @@ def last_look(found: Sequence[Evidence]) -> Evidence | None:
         if one.step == "live" and len(one.numbers.get("series", ())) > 1 and one.numbers.get("mode") != "watch":
             return one
     return None
+
+
+def rungs(found: Sequence[Evidence]) -> list[Rung]:
+    """Who was timed on single rows, the last timing of each: versions, teachers and their students."""
+    timed: dict[str, Rung] = {}
+    for one in found:
+        if one.step != "speed":
+            continue
+        each = {one.subject: one.measured} if "p99_ms" in one.measured else one.measured
+        timed |= {name: Rung(name, of["p50_ms"], of["p99_ms"]) for name, of in each.items() if isinstance(of, Mapping)}
+    return list(timed.values())
 
 
 def latest_rules(found: Sequence[Evidence]) -> list[Evidence]:

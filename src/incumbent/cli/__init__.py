@@ -30,8 +30,9 @@ app = typer.Typer(
 )
 
 # What is missing after `pip install incumbent` alone: the packages of the judging path.
-JUDGING = {"scipy", "sklearn", "pandas", "lightgbm", "skl2onnx", "onnxmltools", "onnx", "narwhals", "altair", "vl_convert",
-           "skops"}
+JUDGING = frozenset(
+    "scipy sklearn pandas lightgbm skl2onnx onnxmltools onnx narwhals altair vl_convert skops".split()
+)
 
 for group in (onset, judging, serving, control, rehearsing):
     group.add_to(app)
@@ -87,5 +88,6 @@ def run(arguments: list[str]) -> int:
 
 
 def _failed(error: IncumbentError) -> int:
-    output.notes.print(f"{type(error).__name__}: {error}", markup=False, style="red" if output.notes.is_terminal else "")
+    style = "red" if output.notes.is_terminal else ""
+    output.notes.print(f"{type(error).__name__}: {error}", markup=False, style=style)
     return error.exit_code

@@ -49,7 +49,7 @@ def gate(
     now: Now = None,
     json: AsJson = False,
 ) -> None:
-    """Step 2: is the candidate better than the incumbent on the same held-out rows? Exit 0 ship, 1 hold, 3 not enough."""
+    """Step 2: is the candidate better than the incumbent on the same held-out rows?"""
     if train == (version is not None):
         raise typer.BadParameter("name a version, or say --train (one of the two)")
     with _open(project) as opened:

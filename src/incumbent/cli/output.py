@@ -20,7 +20,7 @@ EXIT_CODES = {"ship": 0, "promote": 0, "continue": 0, "ok": 0, "hold": 1, "stop"
 NOT_ENOUGH_DATA = 3
 
 out = Console(highlight=False, soft_wrap=True)
-notes = Console(stderr=True, highlight=False)
+notes = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def exit_code(verdict: str) -> int:

@@ -14,7 +14,7 @@ from incumbent.errors import ConfigError, MissingExtra
 
 Clean = Annotated[bool, typer.Option("--clean", help="Leave the retraining feed whole.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the report, the summary and the store.")]
-Stop = Annotated[bool, typer.Option("--exit", help="Stop when the report is written, instead of serving the dashboard.")]
+Stop = Annotated[bool, typer.Option("--exit", help="Stop once the report is written; do not leave the dashboard up.")]
 
 
 def add_to(app: typer.Typer) -> None:

@@ -52,4 +52,5 @@ def _ticker(project: Path) -> "subprocess.Popen[bytes] | None":
         output.note('not ticking: the judging path is not installed here (pip install "incumbent[all]"); '
                     "run `incumbent upkeep tick` where it is")
         return None
-    return subprocess.Popen([sys.executable, "-m", "incumbent", "upkeep", "tick", "--project", str(project), "--forever"])
+    command = [sys.executable, "-m", "incumbent", "upkeep", "tick", "--project", str(project), "--forever"]
+    return subprocess.Popen(command)

@@ -143,7 +143,9 @@ class Rehearsal:
             since=moment(self.since).astimezone(self.zone).date().isoformat(),
             until=moment(self.until).astimezone(self.zone).date().isoformat(),
             faults=self.feed is not None,
+            truth=f"{settings.task.target} rate" if settings.task.kind == "binary" else "mean truth",
             onset=tuple(onset),
+            recipes=tuple(self._recipes()),
             months=tuple(table),
             overall=overall(table),
             decisions=decisions,
@@ -277,6 +279,18 @@ class Rehearsal:
             row_p99_ms=float(np.quantile(rows, 0.99)),
             seconds=seconds,
         )
+
+    def _recipes(self) -> list[str]:
+        """When the loop went over to another recipe: the other policies never do, so the table is to be read so."""
+        project, said, last = self.project, [], ""
+        versions = project.roles().versions
+        for event in project.facts.ledger.events(types=["Promoted"]):
+            recipe = versions[event.data["version"]].recipe.split("@")[0]
+            if recipe != last:
+                day = moment(event.at).astimezone(self.zone).date()
+                said.append(f"{day}: the loop serves the recipe {recipe} ({event.data['version']})")
+            last = recipe
+        return [*said, f"the other policies keep the recipe {project.config.retrain.recipe}"]
 
     def _broken(self, events: list[Event]) -> list[tuple[str, bool, str]]:
         """(what was broken on purpose, was it caught, how), as the faults file tells its FAULTS: {day: what}."""

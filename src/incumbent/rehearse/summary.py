@@ -36,7 +36,9 @@ class Summary:
     since: str
     until: str
     faults: bool
+    truth: str
     onset: tuple[str, ...]
+    recipes: tuple[str, ...]
     months: tuple[Month, ...]
     overall: Mapping[str, float]
     decisions: tuple[Mapping[str, Json], ...]

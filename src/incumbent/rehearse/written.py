@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from incumbent.charts import Rung
+from incumbent.charts import rungs
+from incumbent.loop.fold import evidence_from_dict
 from incumbent.project import Project
 from incumbent.records import Evidence, micros
 from incumbent.rehearse.summary import LOOP, PRIOR, SHIPPED, UNTOUCHED, Summary
@@ -17,7 +18,7 @@ Table = tuple[str, Sequence[str], Sequence[Sequence[Any]]]
 def tables(summary: Summary) -> Iterator[Table]:
     """(title, heads, rows) of each closing table."""
     order = (PRIOR, UNTOUCHED, SHIPPED, LOOP)
-    heads = ["month", "rows", "mean truth", *(POLICIES[name] for name in order), "share of the gain"]
+    heads = ["month", "rows", summary.truth, *(POLICIES[name] for name in order), "share of the gain"]
     rows = [
         [m.name, m.rows, m.mean_truth, *(m.loss.get(name) for name in order), _percent(m.gain_kept)]
         for m in summary.months
@@ -28,6 +29,7 @@ def tables(summary: Summary) -> Iterator[Table]:
         heads,
         _rounded(rows),
     )
+    yield "Recipes", ["what is compared"], [[said] for said in summary.recipes]
     for table in summary.trials:
         yield "Split trial", table[0], table[1:]
     yield "Decisions", ["day", "what"], [[d["at"][:10], d["sentence"]] for d in summary.decisions]
@@ -45,6 +47,7 @@ def tables(summary: Summary) -> Iterator[Table]:
 def report(summary: Summary, project: Project) -> Report:
     """What the page shows, with the events and looks that its pictures need."""
     events = project.facts.ledger.events()
+    known = [evidence_from_dict(e.data["evidence"], e.measured) for e in events if e.data.get("evidence")]
     looks: dict[str, Evidence] = {}
     for event in events:
         found = event.data.get("evidence")
@@ -53,7 +56,8 @@ def report(summary: Summary, project: Project) -> Report:
     split = [look for look in looks.values() if look.numbers["mode"] == "split"]
     decided = [_decided(one) for one in summary.decisions]
     return Report(
-        task=summary.task, headline=headline(summary), metric=summary.metric,
+        task=summary.task,
+        mean_truth=summary.truth, headline=headline(summary), metric=summary.metric,
         timezone=project.config.task.timezone or "UTC", months=summary.months, policies=POLICIES,
         overall=summary.overall,
         totals=Totals(summary.totals.requests, summary.totals.rows, summary.totals.lost, summary.totals.failed,
@@ -62,8 +66,8 @@ def report(summary: Summary, project: Project) -> Report:
         split_sentence=split[-1].sentence if split else "", decisions=decided,
         refused=[one for one in decided if one.what in ("RetrainRefused", "RolledBack")],
         broken=[Broken(what, caught, how) for what, caught, how in summary.broken_feeds],
-        rungs=_rungs(summary), budget_ms=project.config.plan.latency_budget_ms,
-        min_gain=project.config.live.min_gain, notes=summary.onset,
+        rungs=rungs(known), budget_ms=project.config.plan.latency_budget_ms,
+        min_gain=project.config.live.min_gain, notes=(*summary.onset, *summary.recipes),
     )  # fmt: skip
 
 
@@ -83,19 +87,6 @@ def headline(summary: Summary) -> str:
 def _decided(one: Any) -> Decided:
     at = micros(datetime.fromisoformat(one["at"]))
     return Decided(at, one["type"], str(one["subject"] or ""), one["sentence"])
-
-
-def _rungs(summary: Summary) -> list[Rung]:
-    """One bar for each version or student whose single rows were timed."""
-    rungs = []
-    for one in summary.speed:
-        measured = one["measured"]
-        if "p99_ms" in measured:
-            rungs.append(Rung(one["subject"], measured["p50_ms"], measured["p99_ms"]))
-        for name, timed in measured.items():
-            if isinstance(timed, dict):
-                rungs.append(Rung(name, timed["p50_ms"], timed["p99_ms"]))
-    return rungs
 
 
 def _percent(share: float | None) -> str:

@@ -33,6 +33,8 @@ def latest(found: Sequence[Found], step: Step) -> Found | None:
     of_step = [one for one in found if one.evidence.step == step]
     if step == "baseline":
         of_step = [one for one in of_step if one.evidence.verdict == "best"] or of_step
+    if step == "live":  # what was said of a trial; a watch over a replaced version only where nothing was tried
+        of_step = [one for one in of_step if one.evidence.numbers.get("mode") != "watch"] or of_step
     return of_step[-1] if of_step else None
 
 
