@@ -30,9 +30,8 @@ app = typer.Typer(
 )
 
 # What is missing after `pip install incumbent` alone: the packages of the judging path.
-JUDGING = frozenset(
-    "scipy sklearn pandas lightgbm skl2onnx onnxmltools onnx narwhals altair vl_convert skops".split()
-)
+JUDGING = {"scipy", "sklearn", "pandas", "lightgbm", "skl2onnx", "onnxmltools", "onnx", "narwhals", "altair",
+           "vl_convert", "skops"}  # fmt: skip
 
 for group in (onset, judging, serving, control, rehearsing):
     group.add_to(app)
@@ -70,7 +69,7 @@ def run(arguments: list[str]) -> int:
         output.notes.print("stopped")
         return 4
     except TyperException as error:
-        output.notes.print(f"{error}\nSee `incumbent {' '.join(arguments[:1])} --help`.", markup=False)
+        output.notes.print(_usage(error), markup=False)
         return 2
     except IncumbentError as error:
         return _failed(error)
@@ -85,6 +84,13 @@ def run(arguments: list[str]) -> int:
         traceback.print_exc()
         output.notes.print("This is a mistake of ours, not of yours: please report it with the lines above.")
         return 4
+
+
+def _usage(error: TyperException) -> str:
+    """What was wrong with the command line, and where its help is."""
+    said = error.format_message() if isinstance(error, UsageError) else str(error)
+    context = getattr(error, "ctx", None)
+    return f"{said}\nSee `{context.command_path if context else 'incumbent'} --help`."
 
 
 def _failed(error: IncumbentError) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from incumbent.records import Evidence
 
@@ -41,7 +42,7 @@ def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> No
     for i, head in enumerate(heads):
         grid.add_column(head, justify="right" if numbers and numbers[i] else "left", overflow="fold")
     for row in body:
-        grid.add_row(*row)
+        grid.add_row(*(Text(cell) for cell in row))  # text as it is: "[plan]" is no markup
     _unfolded(grid)
 
 
@@ -56,7 +57,8 @@ def note(text: str) -> None:
 
 def verdict(evidence: Evidence) -> None:
     """One piece of evidence: its verdict in capitals and the sentence that explains it."""
-    say(f"{evidence.verdict.upper().replace('_', ' ')}: {evidence.sentence}")
+    word = evidence.verdict.replace("_", " ")
+    say(f"{word.upper()}: {evidence.sentence.removeprefix(f'{word}: ')}")
 
 
 @contextmanager

@@ -258,7 +258,7 @@ class Project:
             self.facts.ledger, self.roles(), version.name, at=now, actor=self.actor, reason=found.evidence[0].sentence
         )
         if self.roles().incumbent is None:
-            self.promote(version.name, "the first incumbent: the best naive rule", now=now)
+            self.promote(version.name, "the best naive rule", now=now)
         return found
 
     # --- step 2

@@ -1,5 +1,6 @@
 """What `why` is told: the latest logged rows, the rows before them, and the same rows as training computes them."""
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,22 +22,23 @@ TWIN_TOLERANCE = 1e-5
 
 
 def case(project: "Project", days: int, now: Micros) -> Case:
-    """The latest `days` against everything that the same version served before.
+    """The latest `days` of the version that served most of them, against everything that was served before.
 
     Raises NotEnoughData where the log holds no labelled row on one of the two sides.
     """
     roles, log = project.roles(), project.facts.log
-    version = roles.versions[project.incumbent()]
     cut = now - days * DAY
     logged = [row for batch in log.scan(None, now, known_before=now) for row in batch]
     known = [row for row in logged if row.label is not None]
     before = [row for row in known if row.prediction.at < cut]
-    latest = [row for row in known if row.prediction.at >= cut and row.prediction.served_by == version.name]
-    if not before or not latest:
+    recent = [row for row in known if row.prediction.at >= cut]
+    if not before or not recent:
         raise NotEnoughData(
-            f"found {len(latest)} labelled rows that {version.name} served in the last {days} days and {len(before)} "
-            "before them, expected some on both sides: wait for outcomes, or choose other --days"
+            f"found {len(recent)} labelled rows in the last {days} days and {len(before)} before them, expected some on "
+            "both sides: wait for outcomes, or choose other --days"
         )
+    version = roles.versions[Counter(row.prediction.served_by for row in recent).most_common(1)[0][0]]
+    latest = [row for row in recent if row.prediction.served_by == version.name]
     signature = version.signature
     truth = [signature.classes.index(row.label) if signature.classifies else row.label for row in known]
     outputs = np.array([row.prediction.output for row in known], dtype=np.float64)

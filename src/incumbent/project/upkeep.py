@@ -7,6 +7,7 @@ label was known by then; it is judged on rows as they were served, whatever the 
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -260,13 +261,7 @@ class Upkeep:
         rows = [row.prediction for batch in project.facts.log.scan(now - DAY, now) for row in batch]
         if not rows:
             return
-        project.facts.log.append_reviews(
-            review.draw(
-                [row.id for row in rows],
-                [row.at for row in rows],
-                [row.output for row in rows],
-                str(roles.incumbent),
-                project.config.review,
-            )
-        )
-
+        served = {row.id: row.served_by for row in rows}
+        ids, times, outputs = zip(*((row.id, row.at, row.output) for row in rows), strict=True)
+        drawn = review.draw(ids, times, outputs, str(roles.incumbent), project.config.review)
+        project.facts.log.append_reviews([replace(one, version=served[one.id]) for one in drawn])
