@@ -76,6 +76,9 @@ def run(arguments: list[str]) -> int:
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] in JUDGING:
             return _failed(MissingExtra(error.name.split(".")[0], "all", f"`incumbent {' '.join(arguments[:1])}`"))
+        if error.name and not error.name.startswith("incumbent"):
+            output.notes.print(f"the package {error.name!r} is not installed here: install it, then repeat", markup=False)
+            return 4
         traceback.print_exc()
         return 4
     except KeyboardInterrupt:
@@ -88,9 +91,8 @@ def run(arguments: list[str]) -> int:
 
 def _usage(error: TyperException) -> str:
     """What was wrong with the command line, and where its help is."""
-    said = error.format_message() if isinstance(error, UsageError) else str(error)
     context = getattr(error, "ctx", None)
-    return f"{said}\nSee `{context.command_path if context else 'incumbent'} --help`."
+    return f"{error.format_message()}\nSee `{context.command_path if context else 'incumbent'} --help`."
 
 
 def _failed(error: IncumbentError) -> int:

@@ -110,7 +110,8 @@ def _facts(settings: Config) -> Iterator[Facts]:
 
 def _proves(facts: Facts, settings: Config) -> Any:
     def prove(version: Version) -> None:
-        artefact.open_version(facts.blobs, version.manifest, settings.versions)
+        """The version comes from our own ledger, which vouches for a pickle in it."""
+        artefact.open_version(facts.blobs, version.manifest, settings.versions, known=(version.manifest,))
 
     return prove
 

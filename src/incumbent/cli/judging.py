@@ -1,7 +1,7 @@
 """The five steps at the terminal, and `why`: each asks the project for evidence and shows it."""
 
 import time as clocks
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -70,8 +70,12 @@ def gate(
 @live_app.command("start")
 def live_start(
     version: str,
-    mode: Annotated[str | None, typer.Option(help="shadow or split; default: live.mode.")] = None,
-    enrolled: Annotated[float | None, typer.Option(help="Share of the units that takes part (0-1).")] = None,
+    mode: Annotated[
+        Literal["shadow", "split"] | None, typer.Option(help="shadow or split; default: live.mode.")
+    ] = None,
+    enrolled: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Share of the units that takes part (0-1).")
+    ] = None,
     reason: Reason = "",
     project: Folder = HERE,
     now: Now = None,

@@ -12,15 +12,18 @@ from incumbent.cli import options, output
 from incumbent.cli.options import HERE, AsJson, Folder
 from incumbent.cli.serving import serve
 from incumbent.errors import ConfigError
+from incumbent.stats import metrics
 
 _CODE = '''"""{name}: what is loaded, and how a model is trained."""
+
+from pathlib import Path
 
 import pandas as pd
 
 
 def load(since=None, until=None):
     """Rows with since <= {time} < until, the target included (null where it is not known yet)."""
-    return pd.read_csv("data.csv")
+    return pd.read_csv(Path(__file__).with_name("data.csv"))
 
 
 def train(rows):
@@ -57,8 +60,9 @@ def try_model(
             output.say(f"· {sentence}")
     folder = save or Path(tempfile.mkdtemp(prefix="incumbent-try-"))
     with create(folder, found.toml) as project:
+        project.actor = options.actor()
         rules = project.baseline(found.rows)
-        version = project.register(fitted, found.rows, description=f"{model.name} (sha256 {digest[:12]})")
+        version = project.register(fitted, found.rows, description=f"{model.name} (sha256 {digest})")
         verdict = project.gate(version.name, found.rows)
         fast = project.speed(version.name)
         if verdict.verdict == "ship":
@@ -98,7 +102,8 @@ def init(
     plan = {"beat": beat, "ship_when": ship_when, "fall_back_on": fall_back_on, "latency_budget_ms": budget_ms,
             "retrain": retrain}
     text = _section("task", {k: v for k, v in task.items() if v}) + "\n" + _section("plan", plan)
-    config.parse(text, folder)
+    settings = config.parse(text, folder)
+    metrics.get(settings.task.metric, settings.task.kind)
     for path in (folder / config.FILE_NAME, folder / "task.py"):
         if path.exists():
             raise ConfigError(f"{path} is there already: nothing was written.")
@@ -126,7 +131,7 @@ def register(
             version = opened.fit(recipe, description=description)
         else:
             fitted, digest = open_model(model, trust)
-            version = opened.register(fitted, description=description or f"{model.name} (sha256 {digest[:12]})")
+            version = opened.register(fitted, description=description or f"{model.name} (sha256 {digest})")
     if json:
         return output.as_json({"version": version.name, "runtime": version.runtime, "serves": version.serves,
                                "rows": version.n_rows})

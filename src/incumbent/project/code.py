@@ -6,6 +6,7 @@ Imports the file under a name of its own; nothing is run before somebody asks fo
 
 import hashlib
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -15,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from incumbent.config import Config
-from incumbent.errors import ConfigError, DataError
+from incumbent.errors import ConfigError, DataError, IncumbentError
 from incumbent.records import Micros, moment
 
 
@@ -57,7 +58,12 @@ class Code:
             near = get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else "add it, or name another with --recipe."
             raise ConfigError(f"{self.where}: no function {name!r}; {hint}")
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except (IncumbentError, ModuleNotFoundError):
+            raise
+        except Exception as error:  # whatever the user's code raises is said with its place
+            raise DataError(f"{name}() failed in {_place(error, self.where)}") from error
 
 
 def open_code(config: Config) -> Code | None:
@@ -78,10 +84,19 @@ def open_code(config: Config) -> Code | None:
     sys.modules[name] = module  # so that what the file defines can be stored and loaded by name
     try:
         spec.loader.exec_module(module)
-    except BaseException:
+    except Exception as error:
         del sys.modules[name]
-        raise
+        if isinstance(error, IncumbentError | ModuleNotFoundError):
+            raise
+        raise ConfigError(f"task.code = {config.task.code!r} cannot be imported: {_place(error, path)}") from error
     return Code(module, digest, path)
+
+
+def _place(error: Exception, path: Path) -> str:
+    """Where in the user's file an error came up, and what it is: one line of the stack, the last one of that file."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
+    where = f"{path}, line {lines[-1]}" if lines else str(path)
+    return f"{where}: {type(error).__name__}: {error}"
 
 
 def _moment(at: Micros | None) -> Any:
