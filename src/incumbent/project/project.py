@@ -403,14 +403,21 @@ class Project:
         return evidence
 
     def distil(
-        self, teacher: str, rows: Any = None, *, now: Micros | None = None, folds: int = 3
+        self,
+        teacher: str,
+        rows: Any = None,
+        *,
+        now: Micros | None = None,
+        folds: int = 3,
+        latency_decides: bool = True,
     ) -> tuple[Version | None, list[Evidence]]:
         """Distil the recipe `teacher` to a student that answers inside the budget; register it when it is good enough.
 
         Evidence, in this order: the teacher's latency, the student against the teacher (does it keep the gain?), and
         the student against the incumbent on the same held-out rows (the gate). The student is registered when the
         gate ships it, inside its budget; soft targets come from `folds` fits of the teacher on other stretches of
-        time, the logged traffic, where there is any, is the transfer set.
+        time, the logged traffic, where there is any, is the transfer set. `latency_decides` False (a rehearsal): the
+        student's timings are reported and decide nothing, so that decisions repeat on any machine.
         """
         now = self.clock() if now is None else now
         known = self.known(rows, now)
@@ -426,7 +433,8 @@ class Project:
         result = speed.distil(
             lesson.columns, lesson.truth, lesson.soft, lesson.signature, self.metric, self.config.speed, seen,
             teacher=teacher, baseline=str(self.roles().baseline), at=now, transfer=self._transfer(lesson, now),
-            time_it=lambda student: self._time(self._served(student, lesson), row), budget_ms=budget,
+            budget_ms=budget if latency_decides else 0.0,
+            time_it=lambda student: self._time(self._served(student, lesson), row),
         )  # fmt: skip
         found, proposal = result.evidence[0], result.proposals[0]
         output = answers(proposal.predictor, lesson.held_columns, lesson.signature)

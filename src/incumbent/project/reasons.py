@@ -34,8 +34,8 @@ def case(project: "Project", days: int, now: Micros) -> Case:
     recent = [row for row in known if row.prediction.at >= cut]
     if not before or not recent:
         raise NotEnoughData(
-            f"found {len(recent)} labelled rows in the last {days} days and {len(before)} before them, expected some on "
-            "both sides: wait for outcomes, or choose other --days"
+            f"found {len(recent)} labelled rows in the last {days} days and {len(before)} before them, expected some "
+            "on both sides: wait for outcomes, or choose other --days"
         )
     version = roles.versions[Counter(row.prediction.served_by for row in recent).most_common(1)[0][0]]
     latest = [row for row in recent if row.prediction.served_by == version.name]

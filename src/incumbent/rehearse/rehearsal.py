@@ -104,9 +104,9 @@ class Rehearsal:
         tell(f"4 speed     {fast.sentence}")
         teacher = project.config.rehearse.teacher
         if teacher:
-            student, found = project.distil(teacher, now=now)
+            student, found = project.distil(teacher, now=now, latency_decides=False)
             for evidence in found:
-                tell(f"            {evidence.sentence}")
+                tell(f"            {evidence.sentence}{_timed(evidence)}")
             if student is not None:
                 project.promote(student.name, found[-1].sentence, evidence=found[-1], now=now)
         tell(
@@ -339,6 +339,12 @@ class Rehearsal:
         signature = self.project.version(str(self.project.roles().incumbent)).signature
         features = frames.rows(self.rows.native(), signature.names)
         return wire(self.rows, list(signature.names), features)
+
+
+def _timed(evidence: Evidence) -> str:
+    """The student's timings beside its evidence, which does not mention them: a rehearsal decides on none."""
+    timed = [f"{name} p99 {of['p99_ms']:.2g} ms" for name, of in evidence.measured.items() if isinstance(of, Mapping)]
+    return f" One row: {', '.join(timed)}." if timed else ""
 
 
 def _decision(event: Event) -> dict[str, Json]:
