@@ -77,7 +77,7 @@ def run(arguments: list[str]) -> int:
         if error.name and error.name.split(".")[0] in JUDGING:
             return _failed(MissingExtra(error.name.split(".")[0], "all", f"`incumbent {' '.join(arguments[:1])}`"))
         if error.name and not error.name.startswith("incumbent"):
-            output.notes.print(f"the package {error.name!r} is not installed here: install it, then repeat", markup=False)
+            output.notes.print(f"the package {error.name!r} is not installed here: install it first", markup=False)
             return 4
         traceback.print_exc()
         return 4

@@ -31,7 +31,7 @@ def _open(project: Any) -> Any:
 
 def baseline(project: Folder = HERE, now: Now = None, json: AsJson = False) -> None:
     """Step 1: fit every naive rule, and make the best the first incumbent."""
-    with _open(project) as opened:
+    with _open(project) as opened, output.busy("fitting naive rules"):
         result = opened.baseline(now=options.moment(now))
     if json:
         return output.as_json([_evidence(e) for e in result.evidence])
@@ -52,7 +52,7 @@ def gate(
     """Step 2: is the candidate better than the incumbent on the same held-out rows?"""
     if train == (version is not None):
         raise typer.BadParameter("name a version, or say --train (one of the two)")
-    with _open(project) as opened:
+    with _open(project) as opened, output.busy("fitting and judging"):
         at = options.moment(now)
         if train:
             registered, evidence = opened.train(recipe, now=at)
@@ -117,7 +117,7 @@ def speed(
     json: AsJson = False,
 ) -> None:
     """Step 4: does it answer inside its budget? With --distil, make a student that does."""
-    with _open(project) as opened:
+    with _open(project) as opened, output.busy("timing single rows" if not distil else "teaching a student"):
         at = options.moment(now)
         if distil:
             student, found = opened.distil(distil, now=at)
@@ -174,7 +174,7 @@ def why(
     json: AsJson = False,
 ) -> None:
     """Why did it break? The cheapest checks first, each with a verdict; causes ranked by their share of the drop."""
-    with _open(project) as opened:
+    with _open(project) as opened, output.busy("looking for causes"):
         report = opened.why(days=days, now=options.moment(now))
     if json:
         return output.as_json({"evidence": [_evidence(e) for e in report.evidence],

@@ -6,7 +6,7 @@ terminal; results go to standard output.
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -62,15 +62,23 @@ def verdict(evidence: Evidence) -> None:
 
 
 @contextmanager
-def progress(what: str, total: int | None = None) -> Iterator[Any]:
-    """A function to call with steps done; a bar on a terminal, silence elsewhere."""
+def progress(what: str) -> Iterator[Callable[[float], None]]:
+    """A function to call with the share that is done (0-1): a bar on a terminal, silence elsewhere."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
     bar = Progress(*columns, TimeRemainingColumn(), console=notes, transient=True, disable=not notes.is_terminal)
     with bar:
-        task = bar.add_task(what, total=total)
-        yield lambda steps=1, description=None: bar.update(
-            task, advance=steps, **({"description": description} if description else {})
-        )
+        task = bar.add_task(what, total=1.0)
+        yield lambda share: bar.update(task, completed=share)
+
+
+@contextmanager
+def busy(what: str) -> Iterator[None]:
+    """A moving sign beside `what` on a terminal while something takes its time; silence elsewhere."""
+    if not notes.is_terminal:
+        yield
+        return
+    with notes.status(what):
+        yield
 
 
 def _unfolded(grid: Table) -> None:

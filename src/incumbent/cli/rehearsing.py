@@ -57,7 +57,8 @@ def _run(project: Path, out: Path, clean: bool, stop: bool, json: bool) -> None:
     from incumbent.rehearse.written import tables
 
     say: Any = output.note if json else output.say
-    summary, server = replay(project, out, clean=clean, say=say)
+    with output.progress("rehearsing") as advance:
+        summary, server = replay(project, out, clean=clean, say=say, progress=advance)
     try:
         if json:
             output.as_json(summary.to_dict())

@@ -93,6 +93,8 @@ class Server:
                 self._child.kill()
                 self._child.wait()
         self._connection.close()
+        if self._child.stdout is not None:
+            self._child.stdout.close()
         self._out.close()
 
     def wait(self) -> None:

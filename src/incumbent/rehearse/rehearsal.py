@@ -42,19 +42,25 @@ DECISIONS = (
 
 
 def rehearse(
-    folder: Path, out: Path, *, clean: bool = False, say: Say = print, batch: str | None = None, serve_on: int = 0
+    folder: Path,
+    out: Path,
+    *,
+    clean: bool = False,
+    say: Say = print,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> tuple[Summary, Server]:
     """Replay the past of the project in `folder`; everything that it writes goes into `out`.
 
-    `clean` leaves the retraining feed whole. Returns the summary and the server, still up: stop it, or leave it.
+    `clean` leaves the retraining feed whole; `say` is told each decision, `progress` the share done (0-1).
+    Returns the summary and the server, still up: stop it, or leave it.
     """
     started = time.perf_counter()
     home = _copy(folder, out)
-    rehearsal = Rehearsal(home, clean, say)
+    rehearsal = Rehearsal(home, clean, say, progress)
     onset = rehearsal.onset()
     server = Server(home, log=out / "server.log")
     try:
-        traffic = rehearsal.live(server, batch or rehearsal.project.config.rehearse.batch)
+        traffic = rehearsal.live(server)
         summary = rehearsal.close(server, traffic, onset, started)
     except BaseException:
         server.stop()
@@ -68,8 +74,8 @@ def rehearse(
 class Rehearsal:
     """One run: the project's copy, its rows, and what was seen on the way."""
 
-    def __init__(self, home: Path, clean: bool, say: Say) -> None:
-        self.say = say
+    def __init__(self, home: Path, clean: bool, say: Say, progress: Callable[[float], None]) -> None:
+        self.say, self.progress = say, progress
         self.clock: Micros = 0
         self.project: Project = open_project(home, clock=lambda: self.clock, actor="rehearsal")
         settings = self.project.config
@@ -115,7 +121,7 @@ class Rehearsal:
         )
         return said
 
-    def live(self, server: Server, batch: str) -> Traffic:
+    def live(self, server: Server) -> Traffic:
         """Every row of [since, until) through HTTP, with a tick each midnight."""
         server.follow(self.project.roles().sequence)
         data = self._wire()
@@ -125,7 +131,7 @@ class Rehearsal:
             self.since,
             self.until,
             self.zone,
-            batch=HOUR if batch == "hour" else DAY,
+            batch=HOUR if self.project.config.rehearse.batch == "hour" else DAY,
             midnight=lambda at: self._midnight(at, server),
             progress=self._progress,
         )
@@ -186,6 +192,7 @@ class Rehearsal:
 
     def _progress(self, at: Micros, traffic: Traffic) -> None:
         local = moment(at).astimezone(self.zone)
+        self.progress((at - self.since) / (self.until - self.since))
         if local.day == 1:
             self.say(f"{local:%d %b}  {traffic.rows:,} rows answered, {traffic.outcomes:,} outcomes posted")
 
