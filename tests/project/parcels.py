@@ -40,10 +40,11 @@ from sklearn.preprocessing import OneHotEncoder
 
 DAYS, PER_DAY, TURN = {days}, {per_day}, {turn}
 START = pd.Timestamp("2024-01-01", tz="UTC")
-SEEN = []
+SEEN, AT, ASKED = [], [], []  # what recipes were given, and the time of it; what load was asked for
 
 
 def load(since=None, until=None):
+    ASKED.append(until)
     rows = everything()
     rows = rows if since is None else rows[rows["asked"] >= since]
     rows = rows if until is None else rows[rows["asked"] < until]
@@ -77,6 +78,7 @@ def columns(names):
 def fit(rows, names, model):
     target = "{target}"
     SEEN.append(rows)
+    AT.append(ASKED[-1])
     labels = rows[target].astype(int) if target == "late" else rows[target]
     return Pipeline([("columns", columns(names)), ("model", model)]).fit(rows.drop(columns=target), labels)
 
@@ -106,7 +108,7 @@ def write(
     *,
     days: int = 60,
     per_day: int = 48,
-    turn: int = 10_000,
+    turn: float = 10_000,
     kind: str = "binary",
     target: str = "late",
     metric: str = "brier",
