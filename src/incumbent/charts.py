@@ -307,7 +307,8 @@ def _spans(events: Sequence[Event], zone: tzinfo, until: Micros | None) -> tuple
             spans.append(_span(place, version, since.pop((place, version)), event.at, zone))
         for held in _places(now) - before:
             since[held] = event.at
-        if event.type in MARKS and now.incumbent:
+        won = event.data.get("verdict") == "promote"  # a shadow that goes on to a split did not end without a winner
+        if event.type in MARKS and now.incumbent and not won:
             about = str(event.data.get("challenger") or event.data.get("version") or now.incumbent)
             marks.append({"since": _clock(event.at, zone), "version": about, "what": MARKS[event.type]})
     spans += [_span(place, version, began, end, zone) for (place, version), began in since.items()]

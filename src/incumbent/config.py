@@ -66,7 +66,7 @@ class Store:
 
     path: str = _setting(".incumbent", "Folder of the store, relative to the project.")
     durability: Literal["commit", "fsync", "behind"] = _setting(
-        "commit", "commit survives a killed process, fsync a power cut, behind writes after the answer."
+        "commit", "commit survives a killed process, fsync a power cut; behind is as safe as commit in this release."
     )
     lock_timeout_s: float = _setting(10.0, "How long to wait for another process on the same store.", "s")
 

@@ -117,9 +117,10 @@ def _proves(facts: Facts, settings: Config) -> Any:
 
 
 def _described(version: Version, roles: Roles) -> dict[str, Any]:
-    places = {roles.incumbent: "incumbent", roles.previous: "previous", roles.baseline: "baseline",
-              roles.watch: "watch shadow", roles.trial and roles.trial.challenger: "challenger"}
-    return {"version": version.name, "role": places.get(version.name, ""), "runtime": version.runtime,
+    places = {"incumbent": roles.incumbent, "previous": roles.previous, "baseline": roles.baseline,
+              "watch shadow": roles.watch, "challenger": roles.trial and roles.trial.challenger}
+    role = ", ".join(place for place, name in places.items() if name == version.name)
+    return {"version": version.name, "role": role, "runtime": version.runtime,
             "serves": version.serves, "rows": version.n_rows, "recipe": version.recipe,
             "description": version.description}
 

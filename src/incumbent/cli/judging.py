@@ -7,6 +7,7 @@ import typer
 
 from incumbent.cli import options, output
 from incumbent.cli.options import HERE, AsJson, Folder, Now, Reason
+from incumbent.errors import IncumbentError
 from incumbent.records import Decision, Evidence, moment
 
 live_app = typer.Typer(no_args_is_help=True, help="Step 3: is it better on live traffic?")
@@ -143,9 +144,14 @@ def upkeep_tick(
     """Look at the trial, the watch and what is due; do it, and say why. Running it twice changes nothing more."""
     with _open(project) as opened:
         while True:
-            decisions = opened.upkeep.tick(now=options.moment(now))
-            opened.draw()
-            _show_decisions(decisions, json)
+            try:
+                decisions = opened.upkeep.tick(now=options.moment(now))
+                opened.draw()
+                _show_decisions(decisions, json)
+            except IncumbentError as error:
+                if not forever:
+                    raise
+                output.note(f"this tick failed, the next one tries again: {type(error).__name__}: {error}")
             if not forever:
                 return
             clocks.sleep(opened.config.serve.tick_s)

@@ -282,8 +282,9 @@ class Project:
     def gate(self, name: str, rows: Any = None, *, now: Micros | None = None) -> Evidence:
         """Is a registered version better than the incumbent on the same held-out rows?
 
-        Rows that the version was trained on (`trained_until`) are left out where there is a time; without one the
-        verdict may flatter it, and the evidence says so.
+        Rows that the version was trained on (`trained_until`) are left out where there is a time. Where none is left,
+        its recipe is judged by a fit without them; a version without a recipe is judged on rows that may flatter it,
+        and the evidence says so.
         """
         now = self.clock() if now is None else now
         version, roles = self.version(name), self.roles()
@@ -292,12 +293,16 @@ class Project:
             raise DataError("there is no incumbent to compare with: run `incumbent baseline` first.")
         _, held_out = self.split(self.known(rows, now))
         unseen = held_out.between((version.trained_until or -1) + 1, None) if self.config.task.time else held_out
-        if len(unseen):
-            held_out = unseen
-        evidence = self._compare(
-            held_out, self.predict(name, held_out.columns(version.signature)), name, reference, now
-        )
-        if not len(unseen) or not self.config.task.time:
+        recipe = version.recipe.split("@")[0]
+        judged_by_recipe = self.code is not None and self.code.has(recipe) and reference == roles.incumbent
+        if len(unseen) and self.config.task.time:
+            output = self.predict(name, unseen.columns(version.signature))
+            evidence = self._compare(unseen, output, name, reference, now)
+        elif judged_by_recipe:
+            evidence = replace(self.judge_recipe(recipe, self.known(rows, now), now), subject=name)
+        else:
+            output = self.predict(name, held_out.columns(version.signature))
+            evidence = self._compare(held_out, output, name, reference, now)
             said = f"{evidence.sentence} Its rows may have been trained on, which flatters {name}."
             evidence = replace(evidence, sentence=said)
         promote.record(self.facts.ledger, evidence, actor=self.actor)

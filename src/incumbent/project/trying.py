@@ -71,7 +71,7 @@ def infer(model: Any, rows: pd.DataFrame, target: str, *, name: str, digest: str
     features = features or [str(c) for c in rows.columns if c not in (target, time)]
     said.append(f"features: {len(features)} columns: {', '.join(features[:8])}{' …' if len(features) > 8 else ''}")
     said.append("these rows may have been trained on: then every figure below flatters the model")
-    said.append(f"the pickle's sha256 is {digest}; it is on the ledger, and only this file will load")
+    said.append(f"the pickle's sha256 is {digest}; the ledger names it, and what serves is our own copy")
     said.append("retraining is off: there is no train() (write one, and name its file in task.code)")
     task = {
         "name": name,

@@ -88,6 +88,8 @@ class Upkeep:
         if project.facts.log.totals().predictions == 0 or project.code is None:
             return None
         like = project.rows(now)
+        if set(project.config.task.private) & set(project.signature(like).names):
+            return None  # a private feature is in the log as a hash: nothing can be trained or judged on it
         return served_rows(project.facts.log, like, project.signature(like), now, since=since, labelled=labelled)
 
     def _labelled_log(self, now: Micros) -> Rows | None:

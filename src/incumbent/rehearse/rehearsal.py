@@ -371,17 +371,22 @@ def _digest(decisions: tuple[Mapping[str, Json], ...]) -> str:
 
 
 def _copy(folder: Path, out: Path) -> Path:
-    """The project's files in a folder of their own, with an empty store."""
+    """The project's files in a folder of their own, without its store and without what an earlier rehearsal left."""
     home = out / "project"
     if home.exists():
         shutil.rmtree(home)
-    home.mkdir(parents=True)
-    settings = configuration.load(folder)
-    for path in folder.iterdir():
-        if path.is_file() and path.suffix in (".py", ".toml"):
-            shutil.copy2(path, home / path.name)
-    shutil.rmtree(home / settings.store.path, ignore_errors=True)
+    left_out = {folder / configuration.load(folder).store.path, out}
+
+    def ignored(parent: str, names: list[str]) -> list[str]:
+        found = {name: Path(parent) / name for name in names}
+        return [n for n, path in found.items() if n == "__pycache__" or any(_same(path, one) for one in left_out)]
+
+    shutil.copytree(folder, home, ignore=ignored)
     return home
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
 
 
 def _feed(settings: configuration.Config) -> Feed | None:
