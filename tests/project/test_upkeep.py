@@ -104,6 +104,25 @@ def test_a_refit_uses_rows_as_they_were_served(project: Project) -> None:
     assert max(frame["weight"].max() for frame in given(project)[calls:]) < 1000
 
 
+def test_private_features_are_not_learnt_as_hashes(tmp_path: Path) -> None:
+    """The log holds them hashed, so a refit takes its rows from load; `why` looks them up there too."""
+    folder = write(tmp_path, MONTHLY)
+    text = (folder / "incumbent.toml").read_text().replace('unit = ', 'private = ["depot", "weight"]\nunit = ')
+    (folder / "incumbent.toml").write_text(text)
+    with open_project(folder, clock=lambda: day(50), actor="test") as project:
+        project.baseline(now=day(40))
+        version, evidence = project.train(now=day(40))
+        assert version is not None
+        project.promote(version.name, "it ships", evidence=evidence, now=day(40))
+        traffic(project, day(40), day(50))
+        report = project.why(days=4, now=day(50))
+        calls = len(given(project))
+        (decision,) = project.upkeep.tick(now=day(50))
+        assert decision.action == "Promoted"
+        assert {name for frame in given(project)[calls:] for name in frame["depot"]} == {"north", "south", "harbour"}
+    assert {e.numbers["check"]: e.verdict for e in report.evidence}["implementation"] == "clean"
+
+
 def changed_unit(rows: pd.DataFrame, now: datetime) -> pd.DataFrame:
     """Weights of the last five days come in grams."""
     late = rows["asked"] >= pd.Timestamp(now) - pd.Timedelta(days=5)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from parcels import write
 
+from incumbent.errors import ConfigError
 from incumbent.project import open_project
 from incumbent.rehearse import rehearse
 from incumbent.rehearse.summary import Summary
@@ -130,6 +131,27 @@ def test_the_report_and_the_summary_are_written(runs: Runs) -> None:
     assert json.loads((out / "summary.json").read_text())["decisions_digest"] == summary.decisions_digest
     page = (out / "report.html").read_text()
     assert "<html" in page and "parcels" in page and "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_data_beside_the_code_is_there(tmp_path: Path) -> None:
+    """A project that reads data.csv from its own folder is rehearsed as it is, also into a folder inside it."""
+    folder = write(tmp_path / "parcels", SETTINGS.replace('"2024-04-15"', '"2024-02-12"'), days=60, per_day=24)
+    (folder / "faults.py").write_text(FAULTS)
+    with open_project(folder) as project:
+        project.code.load().to_csv(folder / "data.csv", index=False)  # type: ignore[union-attr]
+    code = (folder / "task.py").read_text()
+    read = "pd.read_csv(__file__.replace('task.py', 'data.csv'), parse_dates=['asked', 'known_at'])"
+    assert "rows = everything()" in code
+    (folder / "task.py").write_text(code.replace("rows = everything()", f"rows = {read}"))
+    summary = rehearsed(folder, folder / "out", clean=True)
+    assert (summary.totals.rows, summary.totals.lost) == (2 * 24, 0)
+    assert not (folder / "out" / "project" / "out").exists()
+
+
+def test_a_metric_without_row_losses_is_refused_at_once(tmp_path: Path) -> None:
+    folder = write(tmp_path / "parcels", SETTINGS, metric="roc_auc")
+    with pytest.raises(ConfigError, match="roc_auc"):
+        rehearse(folder, tmp_path / "out", say=lambda text: None)
 
 
 def test_the_projects_own_store_is_not_touched(runs: Runs, folder: Path) -> None:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from incumbent.errors import NotEnoughData
+from incumbent.errors import DataError, NotEnoughData
 from incumbent.project.rows import Rows
-from incumbent.records import DAY, Micros
+from incumbent.records import DAY, Micros, Signature
 from incumbent.runtimes import artefact
 from incumbent.runtimes.base import Columns
 from incumbent.runtimes.signature import to_columns
@@ -48,13 +48,13 @@ def case(project: "Project", days: int, now: Micros) -> Case:
     now_at = np.array([place[row.prediction.id] for row in latest])
     past_at = np.array([place[row.prediction.id] for row in before])
     stored = artefact.profile(project.facts.blobs, version.manifest) or {}
+    recomputed = _recomputed(project, [row.prediction.id for row in latest], now)
     return Case(
-        subject=version.name, metric=project.metric,
-        columns=to_columns([row.prediction.features for row in latest], signature),
+        subject=version.name, metric=project.metric, columns=_as_served(project, latest, signature, recomputed),
         outputs=outputs[now_at], truth=np.array(truth)[now_at], past_losses=losses[past_at],
         profiles={name: Profile.from_dict(one) for name, one in stored.items()},
         predict=project.predictor(version.name).predict, tolerance=TWIN_TOLERANCE,
-        recomputed=_recomputed(project, [row.prediction.id for row in latest], now),
+        recomputed=recomputed,
         labels_before=_labels([row for row in logged if row.prediction.at < cut]),
         labels_now=_labels([row for row in logged if row.prediction.at >= cut]),
         blocks=np.array([row.prediction.at // DAY for row in latest]),
@@ -65,6 +65,23 @@ def case(project: "Project", days: int, now: Micros) -> Case:
 def _labels(rows: list[LoggedRow]) -> Labels:
     delays = [float(row.known_at - row.prediction.at) for row in rows if row.known_at is not None]
     return Labels(len(rows), len(delays), delays)
+
+
+def _as_served(
+    project: "Project", rows: list[LoggedRow], signature: Signature, recomputed: Columns | None
+) -> Columns:
+    """Features from the log; private ones, which the log holds hashed, as `load` gives them now."""
+    private = set(project.config.task.private) & set(signature.names)
+    if not private:
+        return to_columns([row.prediction.features for row in rows], signature)
+    if recomputed is None:
+        raise DataError(
+            f"the log holds {', '.join(sorted(private))} hashed (task.private), and load() does not give these rows "
+            "by task.id: they cannot be looked at again"
+        )
+    hidden = dict.fromkeys(private)
+    columns = to_columns([{**row.prediction.features, **hidden} for row in rows], signature)
+    return {**columns, **{name: recomputed[name] for name in private}}
 
 
 def _recomputed(project: "Project", ids: list[str], now: Micros) -> Columns | None:

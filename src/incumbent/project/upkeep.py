@@ -83,7 +83,7 @@ class Upkeep:
         return self._fed(self._assembled(now), now)
 
     def logged(self, now: Micros, *, since: Micros | None = None, labelled: bool | None = True) -> Rows | None:
-        """Rows as they were served; None when the log holds none."""
+        """Rows as they were served; None when the log holds none, or holds a feature of them hashed (task.private)."""
         project = self.project
         if project.facts.log.totals().predictions == 0 or project.code is None:
             return None

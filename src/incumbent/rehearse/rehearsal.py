@@ -79,6 +79,8 @@ class Rehearsal:
         self.clock: Micros = 0
         self.project: Project = open_project(home, clock=lambda: self.clock, actor="rehearsal")
         settings = self.project.config
+        if self.project.metric.row_loss is None:
+            raise ConfigError(f"a rehearsal compares mean row losses, which {settings.task.metric} has not: use brier")
         self.zone = settings.zone
         self.feed = None if clean else _feed(settings)
         say(f"loading the past of {settings.task.name}")
