@@ -201,6 +201,19 @@ def test_why_on_a_quiet_log_finds_nothing(running: Project) -> None:
     assert not [f for f in report.findings if (f.share_of_drop or 0) > 0.5]
 
 
+def test_labels_that_are_still_to_come_are_not_lost_labels(tmp_path: Path) -> None:
+    """Yesterday's rows lack labels because it was yesterday: that is no finding."""
+    with opened(tmp_path) as project:
+        project.baseline(now=day(30))
+        version, evidence = project.train(now=day(30))
+        assert version is not None
+        project.promote(version.name, "it ships", evidence=evidence, now=day(30))
+        traffic(project, day(30), day(50))
+        report = project.why(days=5, now=day(50))
+    (labels,) = [e for e in report.evidence if e.numbers["check"] == "measurement"]
+    assert labels.verdict == "clean", labels.sentence
+
+
 def test_why_names_a_concept_that_turned(tmp_path: Path) -> None:
     """From a day on heavy parcels are early: the loss rises, and no column is blamed for it."""
     with opened(tmp_path, turn=50) as project:

@@ -7,7 +7,7 @@ import numpy as np
 
 from incumbent.errors import DataError, NotEnoughData
 from incumbent.project.rows import Rows
-from incumbent.records import DAY, Micros, Signature
+from incumbent.records import DAY, SECOND, Micros, Signature
 from incumbent.runtimes import artefact
 from incumbent.runtimes.base import Columns
 from incumbent.runtimes.signature import to_columns
@@ -48,6 +48,8 @@ def case(project: "Project", days: int, now: Micros) -> Case:
     now_at = np.array([place[row.prediction.id] for row in latest])
     past_at = np.array([place[row.prediction.id] for row in before])
     stored = artefact.profile(project.facts.blobs, version.manifest) or {}
+    window = int(project.config.live.window_hours * 3600 * SECOND)
+    ripe = [row for row in logged if row.prediction.at < now - window]
     recomputed = _recomputed(project, [row.prediction.id for row in latest], now)
     return Case(
         subject=version.name, metric=project.metric, columns=_as_served(project, latest, signature, recomputed),
@@ -55,16 +57,19 @@ def case(project: "Project", days: int, now: Micros) -> Case:
         profiles={name: Profile.from_dict(one) for name, one in stored.items()},
         predict=project.predictor(version.name).predict, tolerance=TWIN_TOLERANCE,
         recomputed=recomputed,
-        labels_before=_labels([row for row in logged if row.prediction.at < cut]),
-        labels_now=_labels([row for row in logged if row.prediction.at >= cut]),
+        labels_before=_labels([row for row in ripe if row.prediction.at < cut], window),
+        labels_now=_labels([row for row in ripe if row.prediction.at >= cut], window),
         blocks=np.array([row.prediction.at // DAY for row in latest]),
         past_blocks=np.array([row.prediction.at // DAY for row in before]),
     )  # fmt: skip
 
 
-def _labels(rows: list[LoggedRow]) -> Labels:
+def _labels(rows: list[LoggedRow], window: Micros) -> Labels:
+    """How labels came in within the window after the prediction, which must be over: later rows would seem to lack
+    theirs."""
     delays = [float(row.known_at - row.prediction.at) for row in rows if row.known_at is not None]
-    return Labels(len(rows), len(delays), delays)
+    within = [delay for delay in delays if delay <= window]
+    return Labels(len(rows), len(within), within)
 
 
 def _as_served(
