@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 from flight_rows import BINARY, FEATURES, MULTICLASS, NUMBER, flights, task_of
 
@@ -193,7 +194,6 @@ def test_lag_columns_count_from_the_forecast_origin() -> None:
 
 def test_polars_rows_give_the_same_columns() -> None:
     """Any DataFrame that narwhals knows."""
-    polars = pytest.importorskip("polars", reason="polars is optional and is not installed here")
     rows = flights(200)
     other = polars.DataFrame({name: [None if v != v else v for v in rows[name].tolist()] for name in rows.columns})
     signature = frames.infer_signature(other, task_of(BINARY))

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 import skops.io
 from flight_rows import BINARY, FEATURES, MULTICLASS, NUMBER, flights, linear, task_of, trees
@@ -181,7 +182,6 @@ def test_a_loaded_forest_uses_one_thread() -> None:
 
 def test_polars_rows_come_back_as_polars_rows() -> None:
     """An estimator trained on Polars answers as it did."""
-    polars = pytest.importorskip("polars", reason="polars is optional and is not installed here")
     rows = flights(400)
     other = polars.DataFrame({name: [None if v != v else v for v in rows[name].tolist()] for name in rows.columns})
     model = trees(LGBMClassifier(n_estimators=5, verbose=-1, n_jobs=1)).fit(other, rows["late"].to_numpy())

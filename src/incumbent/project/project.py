@@ -407,6 +407,13 @@ class Project:
         promote.record(self.facts.ledger, evidence, actor=self.actor)
         return evidence
 
+    def compiled(self, name: str) -> str:
+        """Whether a version has a compiled twin, and how equal it was proved; or why it has none."""
+        found = artefact.manifest(self.facts.blobs, self.version(name).manifest)["compile"]
+        if found.get("made"):
+            return f"{name} is served by its ONNX twin, equal to within {found['max_difference']:.1g} on its own rows."
+        return f"{name} is served as it was fitted: {found.get('reason') or 'rules need no twin'}."
+
     def distil(
         self,
         teacher: str,

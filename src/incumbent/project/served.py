@@ -37,10 +37,17 @@ def served_rows(
 def joined(first: Rows, second: Rows) -> Rows:
     """Both, with the columns that they share, in the order of time."""
     names = [name for name in second.frame.columns if name in first.frame.columns]
-    frame = nw.concat([first.frame.select(names), second.frame.select(names)], how="vertical")
+    frame = nw.concat([first.frame.select(names), _typed_like(second.frame.select(names), first.frame)], how="vertical")
     at, known = np.concatenate([first.at, second.at]), np.concatenate([first.known_at, second.known_at])
     order = np.argsort(at, kind="stable")
     return Rows(frame[order.tolist()], first.config, at[order], known[order])
+
+
+def _typed_like(frame: Any, other: Any) -> Any:
+    """Columns with the dtypes that `other` has: a label that was never null in the log may be float in `load`."""
+    wanted = {name: other.schema[name] for name in frame.columns if frame.schema[name] != other.schema[name]}
+    known = {name: dtype for name, dtype in wanted.items() if dtype not in (nw.Object, nw.Unknown)}
+    return frame.with_columns(*(nw.col(name).cast(dtype) for name, dtype in known.items())) if known else frame
 
 
 def _frame(rows: list[LoggedRow], like: Rows, signature: Signature) -> Any:

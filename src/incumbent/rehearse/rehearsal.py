@@ -41,6 +41,12 @@ DECISIONS = (
 )  # fmt: skip
 
 
+PROMOTES = {
+    "auto": "what a trial or a refresh shows is done at once; nobody is asked",
+    "manual": "a person promotes; the rehearsal has nobody, so a trial that is won changes nothing",
+}
+
+
 def rehearse(
     folder: Path,
     out: Path,
@@ -108,8 +114,8 @@ class Rehearsal:
             return said
         self.first = first
         project.promote(first.name, gated.sentence, evidence=gated, now=now)
-        fast = project.speed(first.name, now=now)
-        tell(f"4 speed     {fast.sentence}")
+        tell(f"4 speed     {project.compiled(first.name)}")
+        tell(f"            {project.speed(first.name, now=now).sentence}")
         teacher = project.config.rehearse.teacher
         if teacher:
             student, found = project.distil(teacher, now=now, latency_decides=False)
@@ -117,6 +123,8 @@ class Rehearsal:
                 tell(f"            {evidence.sentence}{_timed(evidence)}")
             if student is not None:
                 project.promote(student.name, found[-1].sentence, evidence=found[-1], now=now)
+        promotes = project.config.live.promote
+        tell(f'3 live      live.promote = "{promotes}": {PROMOTES[promotes]}')
         tell(
             f"{project.roles().incumbent} is the incumbent; behind it {project.roles().previous}, "
             f"and {project.roles().baseline} is the baseline"
