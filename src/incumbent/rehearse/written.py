@@ -1,5 +1,6 @@
 """A rehearsal's summary as tables for the terminal and as the report's page. Computes nothing."""
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -64,7 +65,7 @@ def report(summary: Summary, project: Project) -> Report:
                       summary.totals.request_p99_ms, summary.totals.seconds),
         events=events, looks=list(looks.values()), split=summary.trials[-1] if summary.trials else (),
         split_sentence=split[-1].sentence if split else "", decisions=decided,
-        refused=[one for one in decided if one.what in ("RetrainRefused", "RolledBack")],
+        refused=[_decided(one) for one in summary.decisions if one["type"] in ("RetrainRefused", "RolledBack")],
         broken=[Broken(what, caught, how) for what, caught, how in summary.broken_feeds],
         rungs=rungs(known), budget_ms=project.config.plan.latency_budget_ms,
         min_gain=project.config.live.min_gain, notes=(*summary.onset, *summary.recipes),
@@ -86,7 +87,9 @@ def headline(summary: Summary) -> str:
 
 def _decided(one: Any) -> Decided:
     at = micros(datetime.fromisoformat(one["at"]))
-    return Decided(at, one["type"], str(one["subject"] or ""), one["sentence"])
+    return Decided(
+        at, " ".join(re.findall("[A-Z][a-z]*", one["type"])).capitalize(), str(one["subject"] or ""), one["sentence"]
+    )
 
 
 def _percent(share: float | None) -> str:

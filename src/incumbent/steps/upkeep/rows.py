@@ -84,18 +84,18 @@ def check_rows(
     rest.
     """
     troubles: list[Trouble] = []
-    agreeing: set[str] = set()
+    compared: set[str] = set()  # row by row: then the distribution has nothing to add about units
     if pairs is not None:
         for name in pairs.served:
             trouble = paired_column(name, pairs.served[name], pairs.loaded[name])
             troubles += [trouble] if trouble else []
-            if trouble is None and len(pairs.served[name]) >= FEWEST:
-                agreeing.add(name)
+            if len(pairs.served[name]) >= FEWEST:
+                compared.add(name)
         if pairs.labels is not None:
             troubles += paired_labels(*pairs.labels, pairs.partitions)
     for name, before in reference.items():
         if name in columns:
-            troubles += column_health(before, columns[name], look_for_unit=name not in agreeing)
+            troubles += column_health(before, columns[name], look_for_unit=name not in compared)
     if labels is not None and partitions is not None and classifies:
         troubles += label_rates(labels, partitions)
     blocking = [trouble for trouble in troubles if trouble.blocks]
@@ -210,9 +210,8 @@ def _unit(before: Profile, values: Values) -> list[Trouble]:
     found = suggest_unit(before, profile(before.column, values))
     if found is None or found.distance > UNIT_DISTANCE or found.distance_unchanged < UNIT_MOVED:
         return []
-    sentence = (
-        f"{before.column}: looks like {found.name} (now = {found.factor:.6g} x before + {found.shift:.6g})"
-    )
+    shift = f" {'+' if found.shift > 0 else '-'} {abs(found.shift):.6g}" if found.shift else ""
+    sentence = f"{before.column}: looks like {found.name} (now = {found.factor:.6g} x before{shift})"
     return [Trouble("unit", before.column, sentence)]
 
 
