@@ -4,7 +4,7 @@ In: sums that the log keeps. Out: evidence of each look, and the move that follo
 `steps.live.trial`, the decision from `loop.decide`; here they are put together and appended.
 """
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from incumbent.errors import DecisionRefused
 from incumbent.loop import decide, promote
@@ -200,8 +200,3 @@ class Live:
     def _started(self, type: str, version: str) -> Micros:
         events: list[Event] = self.project.facts.ledger.events(types=[type])
         return max(event.at for event in events if event.data["version"] == version)
-
-
-def series(evidence: Evidence) -> list[tuple[Any, ...]]:
-    """(at, estimate, lower, upper) of each look, for the picture."""
-    return [tuple(point) for point in evidence.numbers.get("series", [])]

@@ -6,12 +6,12 @@ The policies are: the prior of the training rows, the first model left untouched
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 
 import numpy as np
 import numpy.typing as npt
 
-from incumbent.records import Micros, micros, moment
+from incumbent.records import moment
 
 Floats = npt.NDArray[np.float64]
 
@@ -64,14 +64,3 @@ def overall(table: Sequence[Month]) -> dict[str, float]:
     """The mean over months of each policy's loss: every month counts the same."""
     filled = [month.loss for month in table if month.loss]
     return {policy: float(np.mean([loss[policy] for loss in filled])) for policy in filled[0]} if filled else {}
-
-
-def starts(since: Micros, until: Micros, zone: tzinfo) -> list[Micros]:
-    """The local midnights on which a calendar month begins, within [since, until)."""
-    found, day = [], moment(since).astimezone(zone)
-    year, month = day.year, day.month
-    while (at := micros(datetime(year, month, 1, tzinfo=zone))) < until:
-        if at >= since:
-            found.append(at)
-        year, month = (year + 1, 1) if month == 12 else (year, month + 1)
-    return found
