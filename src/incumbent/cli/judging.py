@@ -145,8 +145,9 @@ def upkeep_tick(
     with _open(project) as opened:
         while True:
             try:
-                decisions = opened.upkeep.tick(now=options.moment(now))
-                opened.draw()
+                with output.busy("looking at what is due"):
+                    decisions = opened.upkeep.tick(now=options.moment(now))
+                    opened.draw()
                 _show_decisions(decisions, json)
             except IncumbentError as error:
                 if not forever:

@@ -59,7 +59,7 @@ def try_model(
         for sentence in found.sentences:
             output.say(f"· {sentence}")
     folder = save or Path(tempfile.mkdtemp(prefix="incumbent-try-"))
-    with create(folder, found.toml) as project:
+    with create(folder, found.toml) as project, output.busy("judging the model"):
         project.actor = options.actor()
         rules = project.baseline(found.rows)
         version = project.register(fitted, found.rows, description=f"{model.name} (sha256 {digest})")
@@ -126,7 +126,7 @@ def register(
     from incumbent.project import open_project
     from incumbent.project.trying import open_model
 
-    with open_project(project, actor=options.actor()) as opened:
+    with open_project(project, actor=options.actor()) as opened, output.busy("fitting and storing"):
         if model is None:
             version = opened.fit(recipe, description=description)
         else:
