@@ -160,11 +160,3 @@ def test_the_watch_shadow_comes_back_when_it_is_shown_better() -> None:
     assert decide.watch(watched("stop"), IDLE).action == "WatchStopped"
     assert decide.watch(watched("continue"), IDLE).action is None
     assert decide.watch(watched("roll_back"), replace(IDLE, stack=("v0", "v4"))).action is None
-
-
-def test_harm_of_the_incumbent_takes_it_back_or_raises_the_alarm() -> None:
-    """With nothing behind it, a person has to act."""
-    evidence = Evidence("upkeep", "v1", "roll_back", "The loss is above the baseline's.", DAY, "v0")
-    assert decide.harm(evidence, IDLE).action == "RolledBack"
-    assert decide.harm(evidence, replace(IDLE, stack=("v1",))).action == "AlarmRaised"
-    assert decide.harm(replace(evidence, verdict="continue"), IDLE).action is None

@@ -133,16 +133,6 @@ def watch(evidence: Evidence, roles: Roles) -> Decision:
     return _decided(evidence, "WatchStopped" if evidence.verdict == "stop" else None, evidence.sentence)
 
 
-def harm(evidence: Evidence, roles: Roles) -> Decision:
-    """The incumbent itself is shown to do harm (verdict roll_back): take it back if there is something
-    behind it, else raise the alarm."""
-    if evidence.subject != roles.incumbent or evidence.verdict != "roll_back":
-        return _decided(evidence, None, evidence.sentence)
-    if roles.previous is None:
-        return _decided(evidence, "AlarmRaised", f"{evidence.sentence} Nothing is behind {roles.incumbent}.")
-    return _decided(evidence, "RolledBack", evidence.sentence)
-
-
 def _is_about(evidence: Evidence, running: Trial) -> bool:
     found = (
         evidence.subject,
