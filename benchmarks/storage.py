@@ -1,25 +1,31 @@
 """How many predictions a second does the log keep, beside bare SQLite with the same rows?
 
 In: nothing. Out: a table, rows a second of `Log.append` by batch size and durability, and the ratio to a bare
-`executemany` of the same values into one unindexed table with the same journal and synchronous setting. Below it, what
-a year of 20 features costs at each stage. The store lies in a temporary folder, or in the folder given.
+`executemany` of the same values into one unindexed table with the same journal and synchronous setting. Then the hot
+insert, which an event loop calls: `append_rows` of ready rows without waiting, what beside it a thread that computes
+costs, and the longest call while another thread tidies. Last, what a year of 20 features costs at each stage. The store
+lies in a temporary folder, or in the folder given.
 """
 
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from threading import Event
+from time import perf_counter, sleep
 from typing import Any
 
 from incumbent.config import Store
+from incumbent.errors import StoreLocked
 from incumbent.loop.log import new_id
 from incumbent.records import SECOND, Outcome, Prediction, Shadow
-from incumbent.storage.base import Log
+from incumbent.storage.base import Log, PredictionRow, row_of
 from incumbent.storage.sqlite import open_log
-from incumbent.storage.sqlite.rows import prediction_row
 
 HOUR = 3600 * SECOND
 START = 1_364_774_400 * SECOND
@@ -52,7 +58,7 @@ def bare(folder: Path, durability: str) -> Iterator[Callable[[Sequence[Predictio
 
         def append(rows: Sequence[Prediction]) -> None:
             connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(f"INSERT INTO prediction VALUES ({', '.join('?' * 13)})", map(prediction_row, rows))
+            connection.executemany(f"INSERT INTO prediction VALUES ({', '.join('?' * 13)})", map(row_of, rows))
             connection.execute("COMMIT")
 
         yield append
@@ -76,6 +82,60 @@ def compare(where: str | None) -> None:
                 ours, theirs = rows_a_second(log.append, rows, size), rows_a_second(append, rows, size)
                 log.close()
             print(f"{durability:10} {size:6,} {ours:12,.0f} {theirs:12,.0f} {ours / theirs:9.2f}")
+
+
+@contextmanager
+def beside(work: Callable[[], object]) -> Iterator[None]:
+    """A thread that does `work` again and again."""
+    over = Event()
+
+    def go_on() -> None:
+        while not over.is_set():
+            work()
+
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(go_on)
+        try:
+            yield
+        finally:
+            over.set()
+        going.result()
+
+
+def hot(where: str | None) -> None:
+    """The hot insert: microseconds a row, and the slowest calls, alone, beside a computing thread, beside `tidy`."""
+    print(f"\n{'append_rows(rows, 0)':32} {'batch':>6} {'us a row':>9} {'p99 ms':>8} {'worst ms':>9}   (30 numbers)")
+    features = {f"column_{i}": round(i * 0.123456789, 9) for i in range(30)}
+    wide = [row_of(replace(each, features=features, trial=None)) for each in predictions(20_000)]
+    for size in (1, 8, 64):
+        with TemporaryDirectory(dir=where) as name, closing(open_log(Path(name), Store())) as log:
+            company: dict[str, Callable[[], object]] = {"alone": partial(sleep, 0.1)}
+            if size == 64:
+                company["beside a computing thread"] = partial(sum, range(1000))
+                company["beside tidy, five a second"] = partial(tidied, log)
+            for n, (what, work) in enumerate(company.items()):
+                mine = [row._replace(id=f"{n} {row.id}") for row in wide[: size * 300]]
+                with beside(work):
+                    took = sorted(insisting(log, mine[i : i + size]) for i in range(0, len(mine), size))
+                median, p99 = took[len(took) // 2] / size * 1e6, took[int(len(took) * 0.99)] * 1e3
+                print(f"{what:32} {size:6} {median:9.2f} {p99:8.2f} {took[-1] * 1e3:9.2f}")
+
+
+def tidied(log: Log) -> None:
+    """Tidy, and rest."""
+    log.tidy()
+    sleep(0.2)
+
+
+def insisting(log: Log, rows: Sequence[PredictionRow]) -> float:
+    """Seconds until a call that may not wait has kept the rows, tried again and again."""
+    start = perf_counter()
+    while True:
+        try:
+            log.append_rows(rows, 0)
+            return perf_counter() - start
+        except StoreLocked:
+            continue
 
 
 def stages(where: str | None) -> None:
@@ -117,4 +177,5 @@ def settle(log: Log) -> None:
 if __name__ == "__main__":
     folder = sys.argv[1] if len(sys.argv) > 1 else None
     compare(folder)
+    hot(folder)
     stages(folder)

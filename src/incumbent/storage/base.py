@@ -12,9 +12,63 @@ valid Unicode, an outcome that is not finite, an integer beyond 64 bits, a featu
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from incumbent.records import Arm, Event, Json, Label, Micros, Outcome, Prediction, Review, Shadow
+from incumbent.storage.values import checked_id, json_text, json_value, packed, unpacked
+
+
+class PredictionRow(NamedTuple):
+    """One prediction as every store keeps it: the fields of `records.Prediction` in their order, with the features as
+    compact JSON text and the output as packed little-endian doubles. What makes it cheap to append: nothing in it has
+    to be looked into."""
+
+    id: str
+    at: Micros
+    features: str
+    version: str
+    served_by: str
+    output: bytes
+    unit: str | None
+    trial: str | None
+    phase: int
+    arm: Arm | None
+    propensity: float
+    fallback_reason: str | None
+    latency_us: int
+
+
+def row_of(prediction: Prediction) -> PredictionRow:
+    """The row that keeps a prediction. DataError for an id or for features that no store could give back."""
+    return PredictionRow(
+        checked_id(prediction.id),
+        prediction.at,
+        json_text(prediction.features),
+        prediction.version,
+        prediction.served_by,
+        packed(prediction.output),
+        prediction.unit,
+        prediction.trial,
+        prediction.phase,
+        prediction.arm,
+        prediction.propensity,
+        prediction.fallback_reason,
+        prediction.latency_us,
+    )
+
+
+def prediction_of(row: PredictionRow) -> Prediction:
+    """The prediction that a row keeps: the inverse of `row_of`, but for NaN in features, which came back as null.
+
+    >>> prediction = Prediction("a", 0, {"x": 1.5}, "v1", "v1", (0.25, 0.75))
+    >>> prediction_of(row_of(prediction)) == prediction
+    True
+    """
+    id, at, features, version, served_by, output, unit, trial, phase, arm, propensity, reason, latency_us = row
+    return Prediction(
+        id, at, json_value(features), version, served_by, unpacked(output), unit, trial, phase, arm, propensity, reason,
+        latency_us,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +167,28 @@ class Log(Protocol):
     leaves an end open.
     """
 
+    prompt: bool
+    """May `append_rows(rows, 0)` be called on an event loop? True where it takes well under a millisecond (a file on
+    this machine), False where it waits for a network."""
+
     def append(self, predictions: Sequence[Prediction]) -> None:
-        """Keep predictions, all or none. An id that is there already raises IdReused (ask `find` first)."""
+        """`append_rows` of their rows, and then, where durability is `fsync`, `sync`."""
+
+    def append_rows(self, rows: Sequence[PredictionRow], wait_s: float | None = None) -> None:
+        """Commit predictions, all or none: they survive a killed process, and after the next `sync` a power cut.
+
+        An id that is there already, or twice in the call, raises IdReused (ask `find` first). `wait_s` is how long to
+        wait for another writer, in this process or another, before StoreLocked; None is `store.lock_timeout_s`, and
+        with 0 the call never waits: it raises at once, and may be tried again. Outcomes that were waiting join."""
+
+    def sync(self) -> None:
+        """Return when everything that was committed before this call survives a power cut. Calls share the work: one
+        that comes while another runs waits for the next, which serves all that came meanwhile. Only where durability
+        is `fsync` must anybody call this, and then nothing is acknowledged before it."""
+
+    def tidy(self) -> None:
+        """Upkeep beside the traffic: call it about once a second from a thread of each process that appends. It
+        changes no fact, never holds a writer up for long, and does nothing where another is at it."""
 
     def append_shadows(self, shadows: Sequence[Shadow]) -> None:
         """Keep what shadows said. A second output of a version for an id is ignored: the first counts, be it served or

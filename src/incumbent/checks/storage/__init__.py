@@ -1,11 +1,13 @@
 """The contracts of `storage.base` as suites to inherit: LogChecks, LedgerChecks, BlobsChecks.
 
     arrivals   what becomes of predictions, shadows, outcomes and losses, in any order
+    appending  the hot insert: without waiting, flushed when asked, tidied beside the traffic
     reading    what scan, reviews, totals and the sums give back, and that none looks into the future
     sharing    threads, processes, closing and opening again
     plain      the sums computed the long way from lists: what every body is compared with
 """
 
+from incumbent.checks.storage.appending import AppendingChecks
 from incumbent.checks.storage.arrivals import ArrivalChecks
 from incumbent.checks.storage.blobs import BlobsChecks
 from incumbent.checks.storage.ledger import LedgerChecks
@@ -13,8 +15,9 @@ from incumbent.checks.storage.reading import ReadingChecks
 from incumbent.checks.storage.sharing import SharingChecks
 
 
-class LogChecks(ArrivalChecks, ReadingChecks, SharingChecks):
-    """The whole contract of a Log. Say `opener`: it must survive pickling, because child processes call it too."""
+class LogChecks(AppendingChecks, ArrivalChecks, ReadingChecks, SharingChecks):
+    """The whole contract of a Log. Say `opener` (it must survive pickling, because child processes call it too) and
+    `occupied`."""
 
 
 __all__ = ["BlobsChecks", "LedgerChecks", "LogChecks"]

@@ -3,11 +3,12 @@
     open_log(folder, store)     log.db: predictions, outcomes, shadows, losses, reviews
     open_ledger(folder, store)  ledger.db: events and leases (a file of its own: polling it never waits for traffic)
 
-`schema` says what is kept, `database` how a file is opened, written and read, `rows` how a record becomes a row;
-`log`, `arrivals` and `sums` are the Log, `ledger` the Ledger. The contracts stand in `storage.base`.
+`schema` says what is kept, `database` how a file is opened, written and read, `wal` how its write-ahead log is flushed
+and emptied; `log`, `arrivals` and `sums` are the Log, `ledger` the Ledger. The contracts stand in `storage.base`.
 
 Durability. `commit` is WAL with synchronous NORMAL: what was committed survives a killed process; a power cut may
-take back the last commits, and leaves the file whole. `fsync` is synchronous FULL: each commit is on the disk.
+take back the last commits, and leaves the file whole. `fsync` flushes the WAL before anything is acknowledged: the
+ledger with synchronous FULL, commit by commit; the log with one flush for all that was committed before it (see `wal`).
 `behind` is the same as `commit` here: what makes it quick is that the caller answers before it calls. (synchronous
 OFF would save only the fsync of a checkpoint, and a power cut could leave a damaged file.)
 """

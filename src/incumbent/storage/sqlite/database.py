@@ -1,7 +1,8 @@
 """One SQLite file: how it is opened, written by one at a time, and read by many.
 
 In: a folder, a Schema, the [store] settings. Out: connections inside `writing()` (one transaction, all or nothing)
-and `reading()`. Every error of the driver becomes one of ours here, and only here. Knows no table.
+and `reading()`. Every error of the driver becomes one of ours here, and only here. Knows no table. There is one writing
+connection a process: it finds its pages in its own cache, and whoever may not wait knows at once that it is taken.
 """
 
 import sqlite3
@@ -9,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,44 +26,68 @@ from incumbent.errors import (
 )
 from incumbent.storage.files import make_folder
 from incumbent.storage.sqlite.schema import VERSION, Schema
+from incumbent.storage.sqlite.wal import KEPT_BYTES, Wal
 
 Connection = sqlite3.Connection
 
 _RETRY_S = 0.005
-_CHECKPOINT_PAGES = 4000  # 16 MB of WAL: a quarter of the checkpoints of the default
+_CHECKPOINT_PAGES = 4_000  # 16 MB of WAL: a quarter of the checkpoints of the default
+_OVERFULL_PAGES = 65_536  # 256 MB: where `tidy` is called, a writer itself never has to empty the WAL
 
 
 class Database:
     """A file in WAL mode. Threads may share it; so may processes, each with its own Database."""
 
-    def __init__(self, folder: Path, schema: Schema, store: Store) -> None:
-        """Open the file, and make it when it is not there.
+    def __init__(self, folder: Path, schema: Schema, store: Store, tidied: bool = False) -> None:
+        """Open the file, and make it when it is not there. `tidied`: commits do not wait for the disk, and the WAL is
+        left alone, because somebody calls `sync` and `tidy`.
 
         Raises SchemaMismatch for a file of another release, StoreDamaged for one that is no database, StoreLocked,
         StoreFull, and StorageError where the folder cannot be written.
         """
         self.path = make_folder(folder) / schema.file
         self._store = store
+        self._tidied = tidied
         self._lock = threading.Lock()
         self._idle: list[Connection] = []
         self._closed = False
         self._writer = self._opened(schema)
+        self._wal = Wal(self.path, partial(self._connected, 0.0), self._lock)
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction: committed at the end of the block, undone when anything is raised inside."""
-        with self._lock:
+    def writing(self, wait_s: float | None = None) -> Iterator[Connection]:
+        """A transaction: committed at the end of the block, undone when anything is raised inside. Waits for another
+        writer, of this process or another, `wait_s` seconds (None: `store.lock_timeout_s`; 0: not at all)."""
+        deadline = time.monotonic() + self.patience_s(wait_s) if wait_s != 0 else 0.0
+        if not self._taken(deadline):
+            raise _locked(self, "another thread of this process was writing", wait_s)
+        try:
             self._refuse_closed()
             connection = self._writer
             try:
-                connection.execute("BEGIN IMMEDIATE")
+                self._begin(connection, deadline)
                 yield connection
                 connection.execute("COMMIT")
             except BaseException as error:
                 if connection.in_transaction:  # SQLite has undone it by itself where the disk was full
                     with suppress(sqlite3.Error):
                         connection.execute("ROLLBACK")
-                self._raise_ours(error)
+                self._raise_ours(error, wait_s)
+        finally:
+            self._lock.release()
+
+    def sync(self) -> None:
+        """What was committed before this call survives a power cut."""
+        self._refuse_closed()
+        self._wal.sync()
+
+    def tidy(self) -> None:
+        """Empty the WAL beside the traffic."""
+        self._refuse_closed()
+        try:
+            self._wal.tidy()
+        except BaseException as error:
+            self._raise_ours(error)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -70,7 +96,7 @@ class Database:
         try:
             connection = self._idle.pop()
         except IndexError:
-            connection = self._connected()
+            connection = self._connected(self._store.lock_timeout_s)
         try:
             connection.execute("BEGIN")
             yield connection
@@ -88,6 +114,7 @@ class Database:
         with self._lock:
             if not self._closed:
                 self._closed = True
+                self._wal.close()
                 self._writer.close()
             self._close_idle()
 
@@ -99,14 +126,37 @@ class Database:
         if self._closed:
             raise StorageError(f"{self.path} was closed; open it again.")
 
+    def patience_s(self, wait_s: float | None) -> float:
+        """How long a call waits for another writer."""
+        return self._store.lock_timeout_s if wait_s is None else wait_s
+
+    def _taken(self, deadline: float) -> bool:
+        """Did this thread become the one writer of this process?"""
+        if self._lock.acquire(blocking=False):
+            return True
+        left = deadline - time.monotonic()
+        return left > 0 and self._lock.acquire(timeout=left)
+
+    def _begin(self, connection: Connection, deadline: float) -> None:
+        """Become the one writer of the file. SQLite's own waiting sleeps up to 100 ms between two tries."""
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+            time.sleep(_RETRY_S)
+
     def _opened(self, schema: Schema) -> Connection:
         """The writing connection. Two processes that make the file at once get in each other's way where SQLite does
         not wait by itself (the change to WAL), so that is tried again."""
         deadline = time.monotonic() + self._store.lock_timeout_s
         while True:
-            connection = self._connected()
+            connection = self._connected(self._store.lock_timeout_s)
             try:
                 _make(connection, schema, self.path)
+                connection.execute("PRAGMA busy_timeout = 0")  # `_begin` waits
                 return connection
             except BaseException as error:
                 connection.close()
@@ -114,36 +164,33 @@ class Database:
                     self._raise_ours(error)
                 time.sleep(_RETRY_S)
 
-    def _connected(self) -> Connection:
+    def _connected(self, timeout_s: float) -> Connection:
         try:
-            connection = sqlite3.connect(
-                self.path, timeout=self._store.lock_timeout_s, isolation_level=None, check_same_thread=False
-            )
-            connection.execute(f"PRAGMA synchronous = {'FULL' if self._store.durability == 'fsync' else 'NORMAL'}")
-            connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+            connection = sqlite3.connect(self.path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
+            flushed = self._store.durability == "fsync" and not self._tidied
+            connection.execute(f"PRAGMA synchronous = {'FULL' if flushed else 'NORMAL'}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_OVERFULL_PAGES if self._tidied else _CHECKPOINT_PAGES}")
+            connection.execute(f"PRAGMA journal_size_limit = {KEPT_BYTES}")
             return connection
         except sqlite3.Error as error:
             self._raise_ours(error)
 
-    def _raise_ours(self, error: BaseException) -> NoReturn:
-        ours = self._ours(error)
+    def _raise_ours(self, error: BaseException, wait_s: float | None = None) -> NoReturn:
+        ours = self._ours(error, wait_s)
         if ours is error:
             raise error
         raise ours from error
 
-    def _ours(self, error: BaseException) -> BaseException:
+    def _ours(self, error: BaseException, wait_s: float | None = None) -> BaseException:
         """The error of this package that an error of the driver stands for; any other error is itself."""
         if isinstance(error, OverflowError | UnicodeEncodeError):
             return DataError(f"a value that no store can keep: {error}; expected 64-bit integers and valid Unicode.")
         if not isinstance(error, sqlite3.Error):
             return error
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        code = _code(error)
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return _locked(self, error, wait_s)
         return _BY_CODE.get(code, _unexpected)(self, error)
-
-    @property
-    def waited(self) -> float:
-        """Seconds that a call waits for another process."""
-        return self._store.lock_timeout_s
 
 
 def _make(connection: Connection, schema: Schema, path: Path) -> None:
@@ -173,6 +220,11 @@ def _version(connection: Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
+def _code(error: sqlite3.Error) -> int:
+    """The primary result code of SQLite."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+
+
 def _full(database: Database, error: sqlite3.Error) -> IncumbentError:
     return StoreFull(
         f"the disk that holds {database.path} is full ({error}); nothing of this call was kept, what was acknowledged "
@@ -180,10 +232,13 @@ def _full(database: Database, error: sqlite3.Error) -> IncumbentError:
     )
 
 
-def _locked(database: Database, error: sqlite3.Error) -> IncumbentError:
+def _locked(database: Database, found: object, wait_s: float | None) -> IncumbentError:
+    if wait_s == 0:
+        return StoreLocked(f"{database.path} is being written to by another ({found}), and this call may not wait.")
+    waited = "store.lock_timeout_s = " if wait_s is None else ""
     return StoreLocked(
-        f"{database.path} was held by another process for longer than store.lock_timeout_s = {database.waited:g} s "
-        f"({error}). Look which one it is, or wait longer."
+        f"{database.path} was held by another process for longer than {waited}{database.patience_s(wait_s):g} s "
+        f"({found}). Look which one it is, or wait longer."
     )
 
 
@@ -207,8 +262,6 @@ def _unexpected(database: Database, error: sqlite3.Error) -> IncumbentError:
 
 _BY_CODE = {
     sqlite3.SQLITE_FULL: _full,
-    sqlite3.SQLITE_BUSY: _locked,
-    sqlite3.SQLITE_LOCKED: _locked,
     sqlite3.SQLITE_CORRUPT: _damaged,
     sqlite3.SQLITE_NOTADB: _damaged,
     sqlite3.SQLITE_READONLY: _unwritable,

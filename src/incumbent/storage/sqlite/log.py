@@ -11,13 +11,28 @@ from typing import Any
 
 from incumbent.config import Store
 from incumbent.records import Micros, Outcome, Prediction, Review, Shadow
-from incumbent.storage.base import BlockSum, LoggedRow, OutcomeCounts, PeriodSum, Scored, Totals, UnitSum
-from incumbent.storage.sqlite import arrivals, rows, schema, sums
+from incumbent.storage.base import (
+    BlockSum,
+    LoggedRow,
+    OutcomeCounts,
+    PeriodSum,
+    PredictionRow,
+    Scored,
+    Totals,
+    UnitSum,
+    prediction_of,
+    row_of,
+)
+from incumbent.storage.sqlite import arrivals, schema, sums
 from incumbent.storage.sqlite.arrivals import LABEL
 from incumbent.storage.sqlite.database import Database
 from incumbent.storage.sqlite.schema import NEVER
+from incumbent.storage.values import check_ids, checked_id, json_ids, label, label_text, unpacked
 
-_FIND = f"SELECT {rows.PREDICTION} FROM prediction p WHERE p.id IN (SELECT value FROM json_each(?))"
+_PREDICTION = ", ".join(f"p.{name}" for name in PredictionRow._fields)
+_FIELDS = len(PredictionRow._fields)
+
+_FIND = f"SELECT {_PREDICTION} FROM prediction p WHERE p.id IN (SELECT value FROM json_each(?))"
 
 _UNSCORED = f"""
     SELECT p.id, u.version, CASE WHEN u.version = p.served_by THEN p.output ELSE s.output END, o.value,
@@ -30,7 +45,7 @@ _UNSCORED = f"""
 
 # A page begins after the last row of the page before, so that no view of the file is held open between two pages.
 _SCAN = f"""
-    SELECT {rows.PREDICTION}, o.value, o.known_at, p.arrival
+    SELECT {_PREDICTION}, o.value, o.known_at, p.arrival
     FROM prediction p INDEXED BY prediction_at
     LEFT JOIN outcome o ON o.prediction = p.arrival AND o.name = '{LABEL}'
         AND o.known_at < :known_before AND o.replaced_at >= :known_before
@@ -52,27 +67,44 @@ _FIRST = -(2**63)
 class SqliteLog:
     """See `storage.base.Log`."""
 
+    prompt = True
+
     def __init__(self, folder: Path, store: Store) -> None:
-        self._database = Database(folder, schema.LOG, store)
+        self._database = Database(folder, schema.LOG, store, tidied=True)
+        self._flushed = store.durability == "fsync"
         self._given: dict[tuple[str, str], tuple[int, int]] = {}
         self._given_lock = threading.Lock()
 
     def append(self, predictions: Sequence[Prediction]) -> None:
-        with self._database.writing() as connection:
-            arrivals.keep_predictions(connection, predictions)
+        self.append_rows([row_of(prediction) for prediction in predictions])
+        self._acknowledge()
+
+    def append_rows(self, rows: Sequence[PredictionRow], wait_s: float | None = None) -> None:
+        check_ids([row[0] for row in rows])
+        with self._database.writing(wait_s) as connection:
+            arrivals.keep_rows(connection, rows)
+
+    def sync(self) -> None:
+        self._database.sync()
+
+    def tidy(self) -> None:
+        self._database.tidy()
 
     def append_shadows(self, shadows: Sequence[Shadow]) -> None:
         with self._database.writing() as connection:
             arrivals.keep_shadows(connection, shadows)
+        self._acknowledge()
 
     def append_outcomes(self, outcomes: Sequence[Outcome]) -> OutcomeCounts:
         with self._database.writing() as connection:
-            return arrivals.keep_outcomes(connection, outcomes)
+            counts = arrivals.keep_outcomes(connection, outcomes)
+        self._acknowledge()
+        return counts
 
     def find(self, ids: Sequence[str]) -> dict[str, Prediction]:
         with self._database.reading() as connection:
-            found = map(rows.prediction, connection.execute(_FIND, [rows.json_ids(ids)]))
-            return {prediction.id: prediction for prediction in found}
+            found = connection.execute(_FIND, [json_ids(ids)]).fetchall()
+        return {row[0]: prediction_of(PredictionRow._make(row)) for row in found}
 
     def unscored(self, limit: int = 100_000) -> list[Scored]:
         with self._database.reading() as connection:
@@ -81,7 +113,7 @@ class SqliteLog:
             for id, version, _, _, prediction, outcome in found:
                 # Of two threads that ask, the older label stands: at worst a row is scored once more.
                 self._given.setdefault((id, version), (prediction, outcome))
-        return [Scored(id, version, rows.unpacked(output), rows.label(value))
+        return [Scored(id, version, unpacked(output), label(value))
                 for id, version, output, value, _, _ in found]
 
     def put_losses(self, losses: Sequence[tuple[str, str, int]]) -> None:
@@ -90,6 +122,7 @@ class SqliteLog:
                      if (id, version) in self._given}
         with self._database.writing() as connection:
             arrivals.keep_losses(connection, losses, given)
+        self._acknowledge()
         with self._given_lock:
             for key in given:
                 self._given.pop(key, None)
@@ -109,7 +142,7 @@ class SqliteLog:
             with self._database.reading() as connection:
                 found = connection.execute(query, bounds).fetchall()
             if found:
-                yield [rows.logged_row(row) for row in found]
+                yield [_logged(row) for row in found]
             if len(found) < batch:
                 return
             bounds |= {"since": found[-1][1], "after": found[-1][-1]}
@@ -157,17 +190,23 @@ class SqliteLog:
             connection.executemany(
                 """INSERT OR IGNORE INTO review (id, at, version, reason, propensity, policy, label, reviewer)
                    VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
-                [(rows.checked_id(r.id), r.at, r.version, r.reason, r.propensity, r.policy,
-                  None if r.label is None else rows.label_text(r.label), r.reviewer) for r in reviews],
+                [(checked_id(r.id), r.at, r.version, r.reason, r.propensity, r.policy,
+                  None if r.label is None else label_text(r.label), r.reviewer) for r in reviews],
             )
+        self._acknowledge()
 
     def reviews(self, since: Micros | None = None, open_only: bool = False, limit: int = 1000) -> list[Review]:
         bounds = {"since": _FIRST if since is None else since, "open_only": open_only, "limit": limit}
         with self._database.reading() as connection:
-            return [rows.review(row) for row in connection.execute(_REVIEWS, bounds)]
+            return [_review(row) for row in connection.execute(_REVIEWS, bounds)]
 
     def close(self) -> None:
         self._database.close()
+
+    def _acknowledge(self) -> None:
+        """What was just committed is as safe as `store.durability` declares."""
+        if self._flushed:
+            self._database.sync()
 
 
 def open_log(folder: Path, store: Store) -> SqliteLog:
@@ -177,3 +216,14 @@ def open_log(folder: Path, store: Store) -> SqliteLog:
 
 def _end(bound: Micros | None) -> Micros:
     return NEVER if bound is None else bound
+
+
+def _logged(row: tuple[Any, ...]) -> LoggedRow:
+    value, known_at = row[_FIELDS : _FIELDS + 2]
+    prediction = prediction_of(PredictionRow._make(row[:_FIELDS]))
+    return LoggedRow(prediction, None if value is None else label(value), known_at)
+
+
+def _review(row: tuple[Any, ...]) -> Review:
+    id, at, version, reason, propensity, policy, value, reviewer = row
+    return Review(id, at, version, reason, propensity, policy, None if value is None else label(value), reviewer)

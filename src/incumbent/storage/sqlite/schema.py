@@ -2,15 +2,16 @@
 
 A file of another version is refused (SchemaMismatch), never guessed at. Raise VERSION with every change of a table.
 
-Three ideas make the Log quick. A prediction has a text id for the world and an integer (`arrival`) inside. Shadows
+Four ideas make the Log quick. A prediction has a text id for the world and an integer (`arrival`) inside. Shadows
 and losses lie clustered by (at, prediction), so that a range of time is read in one sweep. And an outcome says until
 when it counted: it counts at a bound B when `known_at < B <= replaced_at`, where `replaced_at` is the smallest
-`known_at` of the outcomes of its name that arrived after it. No past look ever needs more than that.
+`known_at` of the outcomes of its name that arrived after it. No past look ever needs more than that. And predictions
+are tallied as they come, once a call, because an index to count them by would be written once a row.
 """
 
 from dataclasses import dataclass
 
-VERSION = 1
+VERSION = 2
 NEVER = 2**63 - 1
 """`replaced_at` of an outcome that still counts, and the bound of a look that has none."""
 
@@ -43,9 +44,14 @@ LOG = Schema(
             features TEXT NOT NULL   -- JSON
         )""",
         "CREATE INDEX prediction_at ON prediction (at)",
-        "CREATE INDEX prediction_served ON prediction (served_by, fallback_reason)",
         """CREATE INDEX prediction_trial ON prediction (trial, phase, at, arm, unit, fallback_reason)
             WHERE trial IS NOT NULL""",
+        """CREATE TABLE tally (      -- how many predictions there are
+            served_by TEXT NOT NULL,
+            fallback_reason TEXT NOT NULL,  -- empty: none
+            rows INTEGER NOT NULL,
+            PRIMARY KEY (served_by, fallback_reason)
+        ) WITHOUT ROWID""",
         """CREATE TABLE shadow (
             at INTEGER NOT NULL,
             prediction INTEGER NOT NULL,

@@ -83,10 +83,10 @@ def totals(connection: sqlite3.Connection) -> Totals:
     served: dict[str, int] = {}
     fallbacks: dict[str, int] = {}
     for version, reason, rows in connection.execute(
-        "SELECT served_by, fallback_reason, count(*) FROM prediction GROUP BY served_by, fallback_reason"
+        "SELECT served_by, fallback_reason, rows FROM tally ORDER BY served_by, fallback_reason"
     ):
         served[version] = served.get(version, 0) + rows
-        if reason is not None:
+        if reason:
             fallbacks[reason] = fallbacks.get(reason, 0) + rows
     outcomes, pending, first_at, last_at, shadows, shadow_errors = connection.execute(
         f"""SELECT
