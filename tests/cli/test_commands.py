@@ -239,7 +239,7 @@ def test_an_unknown_version_is_refused(command: Command, project: Project, folde
 def test_register_trains_and_registers(command: Command, folder: Path) -> None:
     code, out, _ = command("register", "-p", folder, "--json", "--description", "the first")
     found = json.loads(out)
-    assert (code, found["version"], found["serves"]) == (0, "v1", "twin.onnx")
+    assert (code, found["version"], found["serves"]) == (0, "v1", "twin.linear.json")
     code, out, _ = command("register", "-p", folder)
     assert code == 0 and out.startswith("registered v2: sklearn") and "weight, depot, serial" in out
 

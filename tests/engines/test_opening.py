@@ -40,6 +40,7 @@ def manifest(project: config.Config) -> str:
         ("rule", "rule.json", True),
         ("onnx", "model.onnx", True),
         ("sklearn", "twin.onnx", True),
+        ("sklearn", "twin.linear.json", True),
         ("sklearn", "native.skops", False),
         ("pyfunc", "", False),
     ],

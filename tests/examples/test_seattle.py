@@ -36,7 +36,7 @@ def test_a_straight_line_ships_as_far_as_its_interval_says(seattle: Project) -> 
     """2.142 °C: blocks of twenty days show a gain above 0, so it passes, and its compiled twin answers."""
     version, evidence = seattle.train()
     assert (evidence.verdict == "ship") == (evidence.numbers["lower"] > 0)
-    assert evidence.verdict == "ship" and version is not None and version.serves == "twin.onnx"
+    assert evidence.verdict == "ship" and version is not None and version.serves == "twin.linear.json"
     assert evidence.numbers["n_blocks"] == 365 // 20
     assert evidence.numbers["loss_candidate"] == pytest.approx(2.142, abs=5e-4)
 

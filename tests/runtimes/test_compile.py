@@ -25,8 +25,9 @@ from sklearn.tree import DecisionTreeClassifier
 from incumbent.config import Task
 from incumbent.records import Signature
 from incumbent.runtimes import frames, schema
-from incumbent.runtimes.compile import Twin, compare, convert, decimal_thresholds, probes, twin
+from incumbent.runtimes.compile import convert, decimal_thresholds, twin
 from incumbent.runtimes.onnx import Onnx
+from incumbent.runtimes.proof import Twin, compare, probes
 from incumbent.runtimes.sklearn import Fitted
 
 
@@ -166,8 +167,8 @@ def test_the_proof_covers_nulls_and_unseen_categories() -> None:
     signature = frames.infer_signature(flights(), task_of(BINARY, not_null=("hour",)))
     groups = probes(frames.columns(flights(), signature), signature)
     assert set(groups) == {
-        "training rows", "carrier never seen", "carrier null", "temp null", "precip null", "all columns null",
-        "temp between known values", "precip between known values",
+        "training rows", "carrier never seen", "hour never seen", "carrier null", "temp null", "precip null",
+        "all columns null", "temp between known values", "precip between known values",
     }  # fmt: skip
     assert set(groups["carrier null"]["carrier"]) == {None}
     assert np.isnan(groups["all columns null"]["temp"]).all()

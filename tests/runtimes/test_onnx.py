@@ -10,8 +10,9 @@ from incumbent.errors import ArtefactRefused
 from incumbent.records import Column, Signature
 from incumbent.runtimes import frames, schema
 from incumbent.runtimes.base import Columns, Opening
-from incumbent.runtimes.compile import Twin, twin
+from incumbent.runtimes.compile import twin
 from incumbent.runtimes.onnx import Onnx, load, pack
+from incumbent.runtimes.proof import Twin
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Which engine does a version get?
 
 In: the configuration, the blobs and a Version of the ledger. Out: an Engine, loaded and proved. Predictors
-that we run ourselves (rules, ONNX, a proved ONNX twin) run inline; anything else, which is other people's
+that we run ourselves (rules, ONNX, a proved twin) run inline; anything else, which is other people's
 code, in a worker.
 """
 
@@ -13,18 +13,17 @@ from incumbent.engines.inline import Inline
 from incumbent.engines.worker import Worker
 from incumbent.errors import NotAnswering
 from incumbent.records import Version
-from incumbent.runtimes.artefact import open_version
+from incumbent.runtimes.artefact import INLINE, open_version
 from incumbent.runtimes.base import Predictor
 from incumbent.storage.base import Blobs
 from incumbent.storage.opening import open_blobs
 
 OpenEngine = Callable[[Version], Engine]
-INLINE = ("rule", "onnx")
 
 
 def runs_inline(version: Version) -> bool:
     """Is it a predictor that we run ourselves? A compiled twin is, whatever it was compiled from."""
-    return version.runtime in INLINE or version.serves.endswith(".onnx")
+    return version.runtime in ("rule", "onnx") or version.serves in INLINE
 
 
 def opener(config: Config, blobs: Blobs) -> OpenEngine:

@@ -29,10 +29,8 @@ from incumbent.project.trials import Live
 from incumbent.project.upkeep import Upkeep
 from incumbent.records import DAY, Evidence, Json, Micros, Roles, Signature, Version
 from incumbent.runtimes import artefact, frames, schema
-from incumbent.runtimes import compile as compiling
 from incumbent.runtimes import signature as signatures
 from incumbent.runtimes.base import Columns, Floats, Predictor, checked, n_rows
-from incumbent.runtimes.onnx import Onnx
 from incumbent.runtimes.rule import Rule
 from incumbent.stats import drift, metrics
 from incumbent.stats.latency import LatencySummary
@@ -484,8 +482,7 @@ class Project:
     def _served(self, estimator: Any, lesson: Lesson) -> Predictor:
         """The estimator as it would be served: its proved twin, or itself."""
         sample = {name: values[-2_000:] for name, values in lesson.held_columns.items()}
-        twin = compiling.twin(estimator, lesson.signature, sample) if self.config.versions.compile else "off"
-        return native_of(estimator, lesson.signature) if isinstance(twin, str) else Onnx(twin.content, lesson.signature)
+        return artefact.served(native_of(estimator, lesson.signature), sample, self.config.versions)
 
     def _transfer(self, lesson: Lesson, now: Micros) -> tuple[Columns, Floats] | None:
         """Logged rows since the training rows, with the teacher's answers; None while there is no traffic."""

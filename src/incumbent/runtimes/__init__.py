@@ -4,8 +4,9 @@
     signature   JSON rows in, checked columns out (answering path)
     frames      DataFrames in, columns and an inferred signature out (judging path)
     schema      the DataFrame of the training rows, rebuilt from columns (judging path)
-    rule onnx   predictors that the answering path runs with numpy and onnxruntime alone
+    rule linear onnx  predictors that the answering path runs with numpy and onnxruntime alone
     sklearn     a fitted scikit-learn-like estimator, stored with skops or (by opt-in) pickle (judging path)
-    compile     an ONNX twin, proved equal (judging path)
+    proof       is a compiled twin the equal of the estimator? (judging path)
+    fold compile  a linear twin, an ONNX twin (judging path)
     artefact    save a version as blobs with a manifest; load it, and replay its golden rows
 """

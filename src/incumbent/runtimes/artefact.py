@@ -2,7 +2,7 @@
 
 In: a predictor or fitted estimator, its signature and a sample of its training rows. Out: the hash of a manifest,
 and later the Predictor again, verified. The manifest is JSON: {format, runtime, signature, schema, parts {name:
-sha256}, serves, golden, profile, libraries, facts, compile {made, reason, max_difference}}.
+sha256}, serves, golden, profile, libraries, facts, compile {made, part, reason, max_difference, refused}}.
 On the answering path: a runtime is imported when a part of its kind is opened, by the tables below (the seam).
 """
 
@@ -35,14 +35,23 @@ PACKERS: Mapping[str, str] = {
 LOADERS: Mapping[str, str] = {
     "rule.json": "incumbent.runtimes.rule:load",
     "model.onnx": "incumbent.runtimes.onnx:load",
+    "twin.linear.json": "incumbent.runtimes.linear:load",
     "twin.onnx": "incumbent.runtimes.onnx:load",
     "native.skops": "incumbent.runtimes.sklearn:load_skops",
     "native.pickle": "incumbent.runtimes.sklearn:load_pickle",
 }
 """Name of a part -> `load(content, opening) -> Predictor`."""
 
-TWIN = "incumbent.runtimes.compile:twin"
-TWIN_PART = "twin.onnx"
+PROOF = "incumbent.runtimes.proof:Proof"
+TWINS: Mapping[str, str] = {
+    "twin.linear.json": "incumbent.runtimes.fold:linear_twin",
+    "twin.onnx": "incumbent.runtimes.compile:proved",
+}
+"""Name of a part -> `make(native, proof) -> Twin | str`, the quickest first: the first that is proved equal serves."""
+
+INLINE = frozenset({"rule.json", "model.onnx", *TWINS})
+"""Parts that we run ourselves; the others are other people's code, and run in a worker."""
+
 _LIBRARIES = ("numpy", "onnxruntime", "scikit-learn", "lightgbm", "pandas", "polars", "skl2onnx", "onnxmltools")
 
 
@@ -83,9 +92,10 @@ def save(
     golden = _spread(sample, versions.golden_rows)
     parts, outputs = {part: content}, {part: _answers(native, golden)}
     compiled, serves = _compile(native, sample, versions), part
-    if isinstance(compiled.get("content"), bytes):
-        parts[TWIN_PART], serves = compiled.pop("content"), TWIN_PART
-        outputs[TWIN_PART] = _answers(_runtime(LOADERS, TWIN_PART)(parts[TWIN_PART], opening), golden)
+    if compiled["made"]:
+        serves = compiled["part"]
+        parts[serves] = compiled.pop("content")
+        outputs[serves] = _answers(_runtime(LOADERS, serves)(parts[serves], opening), golden)
     rows = signatures.to_rows(golden, signature)
     manifest = {
         "format": FORMAT,
@@ -130,7 +140,7 @@ def open_version(blobs: Blobs, digest: str, versions: Versions, known: Collectio
 def open_native(blobs: Blobs, digest: str, versions: Versions, known: Collection[str] = ()) -> Predictor:
     """The predictor as it was registered, not its compiled twin. Errors as for `open_version`."""
     found = manifest(blobs, digest)
-    part = next(name for name in found["parts"] if name != TWIN_PART)
+    part = next(name for name in found["parts"] if name not in TWINS)
     return _open(blobs, digest, found, part, versions, known)
 
 
@@ -138,6 +148,15 @@ def profile(blobs: Blobs, digest: str) -> dict[str, Json] | None:
     """The profile of the training rows, or None where none was stored."""
     found = manifest(blobs, digest)["profile"]
     return None if found is None else dict(json.loads(_blob(blobs, found, "profile")))
+
+
+def served(native: Any, sample: Columns, versions: Versions) -> Predictor:
+    """What would answer for this native predictor: its proved twin, or itself."""
+    found = _compile(native, sample, versions)
+    if not found["made"]:
+        return native  # type: ignore[no-any-return]
+    twin: Predictor = _runtime(LOADERS, found["part"])(found["content"], Opening(native.signature, versions))
+    return twin
 
 
 def libraries() -> dict[str, str]:
@@ -199,14 +218,28 @@ def _answers(predictor: Predictor, columns: Columns) -> Floats:
 
 def _compile(native: Any, sample: Columns, versions: Versions) -> dict[str, Any]:
     """What the manifest says of the twin; `content` holds its bytes where one was proved."""
+    none: dict[str, Any] = {"made": False, "part": None, "reason": None, "max_difference": None, "refused": {}}
     if native.runtime != "sklearn":
-        return {"made": False, "reason": None, "max_difference": None}
+        return none
     if not versions.compile:
-        return {"made": False, "reason": "versions.compile = false", "max_difference": None}
-    found = _callable(TWIN)(native.estimator, native.signature, sample, native.schema)
+        return none | {"reason": "versions.compile = false"}
+    part, found, refused = _twin(native, sample)
     if isinstance(found, str):
-        return {"made": False, "reason": found, "max_difference": None}
-    return {"made": True, "reason": None, "max_difference": found.max_difference, "content": found.content}
+        return none | {"reason": found, "refused": refused}
+    made = {"made": True, "part": part, "max_difference": found.max_difference, "content": found.content}
+    return none | made | {"refused": refused}
+
+
+def _twin(native: Any, sample: Columns) -> tuple[str, Any, dict[str, str]]:
+    """The part and the twin that was proved first, with why those before it were not; or the reason of the last."""
+    proof = _callable(PROOF)(native, sample)
+    refused: dict[str, str] = {}
+    for part in TWINS:
+        found = _runtime(TWINS, part)(native, proof)
+        if not isinstance(found, str):
+            return part, found, refused
+        refused[part] = found
+    return part, found, refused
 
 
 def _runtime(table: Mapping[str, str], name: str) -> Any:

@@ -60,10 +60,10 @@ class Fitted:
         self._method = getattr(estimator, method)
         self.class_order = class_order(estimator, signature)
         self._takes_array = takes_array(estimator, signature)
-        self._names = taken_names(estimator, signature)
+        self.names = taken_names(estimator, signature)
         transformer = first_step(estimator)
         self.takes_transformer = isinstance(transformer, ColumnTransformer)
-        self.input_names = used_names(transformer, self._names) if self.takes_transformer else tuple(self._names)
+        self.input_names = used_names(transformer, self.names) if self.takes_transformer else tuple(self.names)
 
     def predict(self, columns: Columns) -> Floats:
         """Answer n_rows rows; a class that the estimator never saw has probability 0."""
@@ -79,9 +79,9 @@ class Fitted:
 
     def _input(self, columns: Columns) -> Any:
         if self._takes_array:
-            return np.column_stack([columns[name] for name in self._names])
+            return np.column_stack([columns[name] for name in self.names])
         frame = native(columns, self.signature, self.schema)
-        return frame if self._names == list(self.signature.names) else frame[self._names]
+        return frame if self.names == list(self.signature.names) else frame[self.names]
 
 
 def load_skops(content: bytes, opening: Opening) -> Fitted:
@@ -188,7 +188,8 @@ def used_names(transformer: ColumnTransformer, names: list[str]) -> tuple[str, .
     for _, step, columns in transformer.transformers_:
         if step != "drop":
             fitted = np.array(transformer.feature_names_in_, dtype=object)
-            used |= set(columns if all(isinstance(c, str) for c in columns) else fitted[columns])
+            by_name = not isinstance(columns, slice) and all(isinstance(c, str) for c in columns)
+            used |= set(columns if by_name else fitted[columns])
     return tuple(name for name in names if name in used)
 
 
