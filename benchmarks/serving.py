@@ -1,103 +1,369 @@
-"""How many rows a second does the HTTP server answer, each in the log before its answer leaves?
+"""How close does the server come to the ceiling: a bare echo on the same HTTP server, in the same run?
 
-In: sizes of requests and numbers of clients. Out: one line each, as printed in the notes: requests and rows a second,
-and the latency that a client sees. A project with one ONNX-free rule on flight-like rows is made in a temporary folder,
-so what is measured is the path (HTTP, checks, routing, log), not a model. Run: python benchmarks/serving.py
+In: options. Out: a table of ratios. Each comparison takes turns (echo, ours, echo, ours …) and shows medians; the
+servers run on one core and the load generator `wrk` (Debian: apt-get install wrk) on another. The models are a logistic
+regression and a LightGBM of 300 trees on 30 floats; both run with a split trial, validation and the log on, and every
+row names another unit. Run:
+
+    python benchmarks/serving.py                       # what the notes quote: about four minutes
+    python benchmarks/serving.py --seconds 1 --rounds 1
+    python benchmarks/serving.py --only durability
+
+What "decode + predict alone" means: the same bytes, read by the same reader and answered by the same predictor, in
+this process, on one core: no HTTP, no checks of ids and times, no assignment, no log, no answer to write.
 """
 
+import argparse
 import json
+import os
+import re
+import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from http.client import HTTPConnection
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from statistics import median
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import uvicorn
 
+import incumbent
 from incumbent import config
+from incumbent.engines.opening import opener
 from incumbent.loop import fold, promote
-from incumbent.records import Column, Signature, Version
-from incumbent.runtimes import artefact
-from incumbent.runtimes.rule import Rule
+from incumbent.runtimes.artefact import open_version
+from incumbent.runtimes.reading import Reader
+from incumbent.server import wire
 from incumbent.storage.opening import open_facts
 
-TOML = '[task]\nname="flights"\nkind="binary"\ntarget="late"\nmetric="brier"\n'
-NUMBERS = ("month", "hour", "minute", "distance", "temperature", "wind", "visibility", "pressure")
-TEXTS = ("carrier", "origin", "dest", "tailnum")
+TOML = """
+[task]
+name = "bench"
+kind = "binary"
+target = "y"
+metric = "brier"
+[store]
+durability = "{durability}"
+[serve]
+poll_s = 0.5
+"""
+COLUMNS = [f"x{i:02d}" for i in range(30)]
+WRK = """
+local requests, i = {{}}, 0
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+function init()
+  for line in io.lines("{bodies}") do requests[#requests + 1] = wrk.format(nil, nil, nil, line) end
+end
+function request()
+  i = i % #requests + 1
+  return requests[i]
+end
+"""
 SERVE = "import sys; from incumbent.server.serving import serve; serve(sys.argv[1], port=0, json_line=True)"
-SECONDS = 5.0
 
 
-def project(folder: Path) -> None:
-    """A project whose incumbent is a prior."""
-    (folder / "incumbent.toml").write_text(TOML)
-    settings = config.load(folder)
-    columns = (*(Column(n, "number") for n in NUMBERS), *(Column(n, "string") for n in TEXTS))
-    signature = Signature(columns, "binary", (0, 1))
-    sample = {n: np.arange(3.0) for n in NUMBERS} | {n: np.array(["x"] * 3, dtype=object) for n in TEXTS}
-    with open_facts(settings) as facts:
-        rule = Rule({"rule": "prior", "probabilities": [0.8, 0.2]}, signature)
-        saved = artefact.save(
-            facts.blobs, rule, runtime="rule", signature=signature, sample=sample, versions=settings.versions
-        )
-        version = Version("v1", saved.runtime, saved.manifest, signature, saved.serves)
-        for append, what in ((promote.register, version), (promote.promote, "v1")):
-            reason = {"reason": "a benchmark"}
-            append(facts.ledger, fold.roles(facts.ledger.events()), what, at=0, actor="benchmark", **reason)
+@dataclass(frozen=True)
+class Load:
+    """What wrk saw."""
+
+    rate: float
+    p50_ms: float
+    p99_ms: float
+    errors: int
 
 
-def body(rows: int) -> bytes:
-    """A request of that many rows without ids."""
-    features = dict.fromkeys(NUMBERS, 12.5) | dict.fromkeys(TEXTS, "N12345")
-    return json.dumps({"rows": [{"features": features}] * rows}).encode()
+def projects(folder: Path, model: str, durability: str = "commit", trial: str = "split") -> Path:
+    """A project whose incumbent is `model`, with a challenger of the same kind in a trial (empty: none)."""
+    where = folder / f"{model}-{durability}-{trial or 'alone'}"
+    where.mkdir()
+    (where / config.FILE_NAME).write_text(TOML.format(durability=durability))
+    rows = data()
+    with incumbent.open(where) as project:
+        for seed in (1, 2) if trial else (1,):
+            project.register(fitted(model, rows.sample(frac=0.8, random_state=seed)), rows)
+        ledger = project.facts.ledger
+        promote.promote(ledger, project.roles(), "v1", at=0, actor="benchmark", reason="a benchmark")
+        if trial:
+            promote.start_trial(ledger, project.roles(), "v2", at=0, actor="benchmark", mode=trial, reason="a benchmark")
+    return where
 
 
-def measure(url: str, rows: int, clients: int) -> tuple[float, float, float]:
-    """(requests a second, median ms, 99th percentile ms) of clients that ask one request after the other."""
-    content, parts = body(rows), urlsplit(url)
-    took: list[float] = []
-    end = time.perf_counter() + SECONDS
-
-    def ask() -> None:
-        connection = HTTPConnection(parts.hostname or "", parts.port)
-        while (started := time.perf_counter()) < end:
-            connection.request("POST", "/v1/predict", content)
-            response = connection.getresponse()
-            response.read()
-            assert response.status == 200
-            took.append(time.perf_counter() - started)
-        connection.close()
-
-    threads = [threading.Thread(target=ask) for _ in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    median, p99 = np.percentile(np.array(took) * 1e3, [50, 99])
-    return len(took) / SECONDS, float(median), float(p99)
+def data(rows: int = 4000) -> pd.DataFrame:
+    """30 floats, and a class that depends on some of them."""
+    draw = np.random.default_rng(7)
+    x = draw.normal(size=(rows, len(COLUMNS)))
+    y = (x[:, 0] + np.sin(2 * x[:, 1]) + x[:, 2] * x[:, 3] + draw.normal(size=rows) > 0).astype(int)
+    return pd.DataFrame(x, columns=COLUMNS).assign(y=y)
 
 
-def main() -> None:
-    """Print a line for each size and number of clients."""
-    with tempfile.TemporaryDirectory() as folder:
-        project(Path(folder))
-        server = subprocess.Popen([sys.executable, "-c", SERVE, folder], stdout=subprocess.PIPE)
-        assert server.stdout is not None
-        url = json.loads(server.stdout.readline())["url"]
-        try:
-            for rows, clients in ((1, 1), (1, 8), (49, 1), (49, 8), (2000, 1)):
-                requests, median, p99 = measure(url, rows, clients)
-                print(
-                    f"{rows:5d} rows x {clients} clients: {requests:7.0f} requests/s {requests * rows:8.0f} rows/s "
-                    f"p50 {median:7.2f} ms  p99 {p99:7.2f} ms"
+def fitted(model: str, rows: pd.DataFrame) -> Any:
+    if model == "linear":
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        return make_pipeline(StandardScaler(), LogisticRegression()).fit(rows[COLUMNS], rows["y"])
+    from lightgbm import LGBMClassifier
+
+    return LGBMClassifier(n_estimators=300, num_leaves=31, verbose=-1).fit(rows[COLUMNS], rows["y"])
+
+
+def bodies(folder: Path, rows: int) -> Path:
+    """A file with a request a line: single rows with 1,000 units, or a few large requests."""
+    path = folder / f"bodies-{rows}.jsonl"
+    if not path.exists():
+        draw = np.random.default_rng(11)
+        with path.open("w") as file:
+            for request in range(1000 if rows == 1 else 8):
+                each = [
+                    {
+                        "unit": f"user-{request * rows + i}",
+                        "features": dict(zip(COLUMNS, draw.normal(size=30).round(6).tolist(), strict=True)),
+                    }
+                    for i in range(rows)
+                ]
+                file.write(json.dumps({"rows": each}) + "\n")
+    return path
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """The ceiling: read the body, answer a constant of the size of a single answer."""
+    more = True
+    while more:
+        more = (await receive()).get("more_body", False)
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(ECHO)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": ECHO})
+
+
+ECHO = b"x" * 190
+
+
+def serve_echo() -> None:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(2048)
+    listener.setblocking(False)
+    print(json.dumps({"url": f"http://127.0.0.1:{listener.getsockname()[1]}"}), flush=True)
+    settings = uvicorn.Config(
+        echo, loop="uvloop", http="httptools", lifespan="off", access_log=False, log_level="warning",
+        server_header=False, date_header=False, ws="none",
+    )  # fmt: skip
+    uvicorn.Server(settings).run(sockets=[listener])
+
+
+@contextmanager
+def running(command: Sequence[str], core: str | None = "0") -> Iterator[tuple[str, int]]:
+    """A server on one core (None: on any): its address and process id."""
+    pinned = ["taskset", "-c", core, *command] if core is not None else list(command)
+    server = subprocess.Popen(pinned, stdout=subprocess.PIPE)
+    assert server.stdout is not None
+    try:
+        yield json.loads(server.stdout.readline())["url"], server.pid
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(60)
+
+
+def ours(folder: Path) -> list[str]:
+    return [sys.executable, "-c", SERVE, str(folder)]
+
+
+def wrk(url: str, folder: Path, rows: int, connections: int, seconds: float) -> Load:
+    """Load from one thread on the second core."""
+    script = folder / f"post-{rows}.lua"
+    script.write_text(WRK.format(bodies=bodies(folder, rows)))
+    command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency", "--timeout",
+               "20s", "-s", str(script), f"{url}/v1/predict"]  # fmt: skip
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    errors = sum(int(n) for n in re.findall(r"Non-2xx or 3xx responses: (\d+)", said))
+    errors += sum(map(int, re.findall(r"(?:connect|read|write|timeout) (\d+)", said)))
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])  # type: ignore[index]
+    return Load(rate, _ms(said, "50%"), _ms(said, "99%"), errors)
+
+
+def _ms(said: str, which: str) -> float:
+    found = re.search(rf"{which}\s+([\d.]+)(us|ms|s)", said)
+    assert found is not None, said
+    return float(found[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[found[2]]
+
+
+class Run:
+    """Options, and the folder of this run."""
+
+    def __init__(self, folder: Path, seconds: float, rounds: int) -> None:
+        self.folder, self.seconds, self.rounds = folder, seconds, rounds
+        self.found: list[dict[str, Any]] = []
+        self.failed = False
+
+    def take_turns(self, servers: Mapping[str, str], rows: int, connections: int) -> dict[str, Load]:
+        """The medians of each server, asked in turn."""
+        seen: dict[str, list[Load]] = {name: [] for name in servers}
+        for url in servers.values():
+            wrk(url, self.folder, rows, connections, min(1.0, self.seconds))  # warm
+        for _ in range(self.rounds):
+            for name, url in servers.items():
+                seen[name].append(wrk(url, self.folder, rows, connections, self.seconds))
+        middle: dict[str, Load] = {}
+        for name, loads in seen.items():
+            columns = zip(*((load.rate, load.p50_ms, load.p99_ms) for load in loads), strict=True)
+            middle[name] = Load(*(median(column) for column in columns), sum(load.errors for load in loads))
+        return middle
+
+    def say(self, what: str, value: float, wanted: str, fine: bool, details: str) -> None:
+        self.failed |= not fine
+        self.found.append({"what": what, "value": value, "wanted": wanted, "fine": fine, "details": details})
+        print(f"{'ok  ' if fine else 'MISS'} {what:58} {value:8.3f}  {wanted:10} {details}", flush=True)
+
+
+def single_rows(run: Run) -> None:
+    """Against the echo: 64, 16 and 1 connection, one row a request."""
+    for model, least in (("linear", 0.45), ("lightgbm", 0.33)):
+        project = projects(run.folder, model)
+        with running([sys.executable, __file__, "--echo"]) as (bare, _), running(ours(project)) as (url, _):
+            servers = {"echo": bare, "ours": url}
+            for connections in (64, 16, 1):
+                loads = run.take_turns(servers, 1, connections)
+                e, o = loads["echo"], loads["ours"]
+                details = (
+                    f"{o.rate:,.0f} of {e.rate:,.0f} requests/s; p50 {o.p50_ms:.3f} of {e.p50_ms:.3f} ms, "
+                    f"p99 {o.p99_ms:.2f} of {e.p99_ms:.2f} ms, errors {o.errors}"
                 )
-        finally:
-            server.terminate()
-            server.wait()
+                clean = o.errors == 0
+                name = f"{model}, {connections} connections"
+                if connections == 64:
+                    run.say(f"{name}: requests/s / echo", o.rate / e.rate, f">= {least}",
+                            clean and o.rate / e.rate >= least, details)  # fmt: skip
+                elif connections == 16:
+                    run.say(f"{name}: p99 / echo", o.p99_ms / e.p99_ms, "<= 5",
+                            clean and o.p99_ms / e.p99_ms <= 5, details)  # fmt: skip
+                else:
+                    run.say(f"{name}: p50 / echo", o.p50_ms / e.p50_ms, "<= 3",
+                            clean and o.p50_ms / e.p50_ms <= 3, details)  # fmt: skip
+
+
+def large_requests(run: Run) -> None:
+    """1,000 rows a request, against decoding and predicting alone in this process."""
+    for model in ("linear", "lightgbm"):
+        project = run.folder / f"{model}-commit-split"
+        project = project if project.exists() else projects(run.folder, model)
+        alone = decode_and_predict(project, bodies(run.folder, 1000).read_bytes().splitlines())
+        with running(ours(project)) as (url, _):
+            load = run.take_turns({"ours": url}, 1000, 1)["ours"]
+        took = 1 / load.rate
+        run.say(f"{model}, 1,000 rows: (decode + predict) / request", alone / took, ">= 0.6", alone / took >= 0.6,
+                f"{alone * 1e3:.2f} of {took * 1e3:.2f} ms a request, {1000 / took:,.0f} rows/s")  # fmt: skip
+
+
+def decode_and_predict(project: Path, requests: Sequence[bytes]) -> float:
+    """Median seconds of decode + predict for one request, on one core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {0})
+    settings = config.load(project)
+    with open_facts(settings) as facts:
+        roles = fold.roles(facts.ledger.events())
+        version = roles.versions["v1"]
+        predictor = open_version(facts.blobs, version.manifest, settings.versions, known=(version.manifest,))
+        reader = Reader(version.signature)
+        engine = opener(settings, facts.blobs)(version)
+        del predictor
+        took = []
+        for _ in range(15):
+            for body in requests:
+                started = time.perf_counter()
+                columns = reader.columns([reader.read(row.features) for row in wire._decode_rows(body).rows])
+                assert columns is not None
+                engine.predict(columns, 1e9)
+                took.append(time.perf_counter() - started)
+        engine.close()
+    os.sched_setaffinity(0, before)
+    return median(took)
+
+
+def durability(run: Run) -> None:
+    """What each declared durability costs at 64 connections."""
+    rates = {}
+    folders = {}
+    for each in ("commit", "fsync", "behind"):
+        there = run.folder / f"linear-{each}-split"
+        folders[each] = there if there.exists() else projects(run.folder, "linear", each)
+    with (
+        running(ours(folders["commit"])) as (commit, _),
+        running(ours(folders["fsync"])) as (fsync, _),
+        running(ours(folders["behind"])) as (behind, _),
+    ):
+        rates = run.take_turns({"commit": commit, "fsync": fsync, "behind": behind}, 1, 64)
+    base = rates["commit"]
+    for each, least in (("fsync", 0.7), ("behind", 0.0)):
+        load = rates[each]
+        run.say(f"linear, 64 connections: {each} / commit", load.rate / base.rate, f">= {least:g}",
+                load.rate / base.rate >= least and load.errors == 0,
+                f"{load.rate:,.0f} of {base.rate:,.0f} requests/s, p99 {load.p99_ms:.2f} ms")  # fmt: skip
+
+
+def trials(run: Run) -> None:
+    """What a trial and a shadow cost the answer."""
+    for model in ("linear", "lightgbm"):
+        folders = {
+            "alone": projects(run.folder, model, trial=""),
+            "shadow": projects(run.folder, model, trial="shadow"),
+        }
+        split = run.folder / f"{model}-commit-split"
+        folders["split"] = split if split.exists() else projects(run.folder, model)
+        for connections in (1, 16):
+            with (
+                running(ours(folders["alone"])) as (alone, _),
+                running(ours(folders["shadow"])) as (shadow, _),
+                running(ours(folders["split"])) as (split_url, _),
+            ):
+                loads = run.take_turns({"alone": alone, "shadow": shadow, "split": split_url}, 1, connections)
+            base = loads["alone"]
+            for each, most in (("split", 9.0), ("shadow", 1.2)):
+                ratio = loads[each].p50_ms / base.p50_ms
+                run.say(f"{model}, {connections} connections: p50 with {each} / alone", ratio, f"<= {most:g}",
+                        ratio <= most, f"{loads[each].p50_ms:.3f} of {base.p50_ms:.3f} ms")  # fmt: skip
+
+
+PARTS: dict[str, Callable[[Run], None]] = {
+    "single": single_rows,
+    "large": large_requests,
+    "durability": durability,
+    "trials": trials,
+}
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--only", choices=list(PARTS), action="append", help="one part; may be given several times")
+    options.add_argument("--seconds", type=float, default=3.0, help="of each load")
+    options.add_argument("--rounds", type=int, default=5, help="loads of each server; medians are shown")
+    options.add_argument("--json", action="store_true", help="print the figures as JSON at the end")
+    options.add_argument("--echo", action="store_true", help=argparse.SUPPRESS)
+    chosen = options.parse_args()
+    if chosen.echo:
+        serve_echo()
+        return 0
+    missing = [tool for tool in ("wrk", "taskset") if shutil.which(tool) is None]
+    if missing:
+        print(f"found no {', '.join(missing)}; install it first (Debian: apt-get install wrk util-linux)")
+        return 2
+    with tempfile.TemporaryDirectory() as name:
+        run = Run(Path(name), chosen.seconds, chosen.rounds)
+        for part in chosen.only or PARTS:
+            PARTS[part](run)
+    if chosen.json:
+        print(json.dumps(run.found, indent=1))
+    return int(run.failed)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -20,6 +20,7 @@ class App:
 
     def __init__(self, door: Door, pages: Pages | None = None) -> None:
         self.door, self.pages = door, pages
+        self.take, self.too_large, self.most_bytes = door.take, door.too_large, door.most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         for_people = scope["type"] == "http" and not self.door.owns(scope["path"])

@@ -24,6 +24,8 @@ NOW = 400 * DAY
 class Fixed:
     """An engine that gives every row the same probability, unless it has an error to raise."""
 
+    prompt = True
+
     def __init__(self, version: Version, p: float) -> None:
         self.version, self.signature, self.p = version.name, version.signature, p
         self.error: PredictError | None = None

@@ -5,25 +5,50 @@ import stat
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from incumbent.errors import IdReused
-from incumbent.loop.log import SALT_FILE, Privacy, answer_of, answered_before, new_id, privacy
-from incumbent.records import Prediction, Request, Signature, micros
+from incumbent.errors import IdReused, StorageError
+from incumbent.loop.asked import Asked, answer_of
+from incumbent.loop.log import SALT_FILE, Ids, Privacy, keep_again, privacy
+from incumbent.records import Prediction, Signature, micros
+from incumbent.storage.base import PredictionRow, row_of
+from incumbent.storage.values import json_text
 
+new_id = Ids()
 AT = micros(datetime(2013, 4, 1, 17, 5, 30, 123_456, tzinfo=UTC))
 
 
 class Kept:
-    """A log that only finds."""
+    """A log in memory; `races` ids are answered by another process just before they are appended."""
 
-    def __init__(self, *predictions: Prediction) -> None:
+    def __init__(self, *predictions: Prediction, races: int = 0) -> None:
         self.predictions = {prediction.id: prediction for prediction in predictions}
+        self.races = races
+        self.appended: list[str] = []
 
     def find(self, ids: list[str]) -> dict[str, Prediction]:
         return {id: self.predictions[id] for id in ids if id in self.predictions}
+
+    def append_rows(self, rows: list[PredictionRow], wait_s: float | None = None) -> None:
+        for row in rows:
+            if self.races:
+                self.races -= 1
+                raise IdReused("the other process was quicker")
+            self.appended.append(row.id)
+
+
+def asked(*rows: tuple[str, dict[str, Any]], says: float = 0.5) -> Asked:
+    """An answered request of these ids and features."""
+    state = SimpleNamespace(signature=Signature((), "regression"))
+    ids, features = [id for id, _ in rows], [json_text(each) for _, each in rows]
+    made = Asked(state, ids, [AT] * len(ids), [None] * len(ids), features, [()] * len(ids), False)
+    made.rows = [row_of(Prediction(id, AT, each, "v2", "v2", (says,))) for id, each in rows]
+    made.outputs = [[says] for _ in rows]
+    return made
 
 
 def test_an_id_is_a_uuid_of_version_7() -> None:
@@ -85,37 +110,66 @@ def test_without_private_columns_nothing_is_copied_or_written(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_retry_finds_its_answer() -> None:
-    """Same id, same features: the logged prediction. New ids are simply not there."""
-    logged = Prediction("a", AT, {"hour": 5}, "v1", "v1", (0.8, 0.2))
-    found = answered_before(Kept(logged), [Request("a", AT, {"hour": 5}), Request("b", AT, {"hour": 5})], Privacy())
-    assert found == {"a": logged}
+def test_a_retry_hears_what_was_logged() -> None:
+    """Same id, same features: the logged answer, by the version that gave it. New ids beside it are kept now."""
+    log = Kept(Prediction("a", AT, {"hour": 5}, "v1", "v1", (0.8,)))
+    again = asked(("a", {"hour": 5}), ("b", {"hour": 5}))
+    keep_again(log, again, Privacy())
+    assert [(row.version, output) for row, output in zip(again.rows, again.outputs, strict=True)] == [
+        ("v1", [0.8]),
+        ("v2", [0.5]),
+    ]
+    assert log.appended == ["b"]
+
+
+def test_a_row_that_comes_twice_is_kept_once() -> None:
+    """In one request, in the order in which it came first."""
+    log = Kept()
+    keep_again(log, asked(("a", {"hour": 5}), ("b", {}), ("a", {"hour": 5})), Privacy())
+    assert log.appended == ["a", "b"]
 
 
 def test_a_retry_of_private_features_is_compared_by_hash(tmp_path: Path) -> None:
     """The log holds hashes only, and still tells a retry from another row."""
-    private = privacy(("name",), "", tmp_path)
-    logged = Prediction("a", AT, private.features({"name": "Ann"}), "v1", "v1", (0.8, 0.2))
-    assert answered_before(Kept(logged), [Request("a", AT, {"name": "Ann"})], private) == {"a": logged}
+    private = privacy(("name",), "name", tmp_path)
+    log = Kept(Prediction("a", AT, private.features({"name": "Ann"}), "v1", "v1", (0.8,)))
+    keep_again(log, asked(("a", {"name": "Ann"})), private)
     with pytest.raises(IdReused):
-        answered_before(Kept(logged), [Request("a", AT, {"name": "Bob"})], private)
+        keep_again(log, asked(("a", {"name": "Bob"})), private)
+
+
+def test_what_is_kept_of_a_private_row_is_hashed(tmp_path: Path) -> None:
+    """Features and unit."""
+    private = privacy(("name",), "name", tmp_path)
+    kept = private.kept(row_of(Prediction("a", AT, {"name": "Ann", "hour": 5}, "v1", "v1", (0.8,), "Ann")))
+    assert "Ann" not in repr(kept)
+    assert kept.unit == private.hashed("Ann")
 
 
 @pytest.mark.parametrize("earlier", ["in the log", "in the same request"])
 def test_an_id_with_other_features_is_refused(earlier: str) -> None:
     """It names the row and the id."""
-    first = Request("a", AT, {"hour": 5})
     log = Kept(Prediction("a", AT, {"hour": 5}, "v1", "v1", (1.0,))) if earlier == "in the log" else Kept()
-    requests = [first, Request("a", AT, {"hour": 6})]
+    again = asked(("b", {}), ("a", {"hour": 6})) if earlier == "in the log" else asked(("a", {"hour": 5}), ("a", {}))
     with pytest.raises(IdReused, match=r"row 1: the id 'a' came before with other features"):
-        answered_before(log, requests, Privacy())
+        keep_again(log, again, Privacy())
+
+
+def test_another_process_may_be_quicker() -> None:
+    """The log is read again, a few times; then the client is asked to."""
+    log = Kept(races=2)
+    keep_again(log, asked(("a", {})), Privacy())
+    assert log.appended == ["a"]
+    with pytest.raises(StorageError, match="send the request again"):
+        keep_again(Kept(races=100), asked(("a", {})), Privacy())
 
 
 def test_an_answer_names_the_most_probable_class() -> None:
     """Probabilities are keyed by class as text; booleans as JSON writes them; numbers have none."""
     flags = Signature((), "binary", (False, True))
-    found = answer_of(Prediction("a", AT, {}, "v2", "v1", (0.4, 0.6), fallback_reason="timeout"), flags)
+    row = row_of(Prediction("a", AT, {}, "v2", "v1", (0.4, 0.6), fallback_reason="timeout"))
+    found = answer_of(row, [0.4, 0.6], flags)
     assert (found.prediction, found.probabilities) == (True, {"false": 0.4, "true": 0.6})
     assert (found.version, found.served_by, found.fallback_reason) == ("v2", "v1", "timeout")
-    number = answer_of(Prediction("a", AT, {}, "v1", "v1", (3.5,)), Signature((), "regression"))
+    number = answer_of(row_of(Prediction("a", AT, {}, "v1", "v1", (3.5,))), [3.5], Signature((), "regression"))
     assert (number.prediction, number.probabilities) == (3.5, None)

@@ -187,7 +187,7 @@ def test_a_server_without_a_version_is_alive_and_not_ready(tmp_path: Any, site: 
 def test_a_full_disk_is_503_and_what_was_acknowledged_stays(server: Any, site: Any) -> None:
     """With no page left in the file, predictions fail with the reason; with room again they are answered."""
     server.http.post("/v1/predict", json=rows(1, id="kept"))
-    writer = server.door.answerer.facts.log._database._writer
+    writer = server.door.answerer.facts.log._log._database._writer
     pages = writer.execute("PRAGMA page_count").fetchone()[0]
     writer.execute(f"PRAGMA max_page_count = {pages}")
     refused = server.http.post("/v1/predict", json=rows(*range(500)))

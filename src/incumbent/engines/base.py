@@ -15,6 +15,8 @@ class Engine(Protocol):
 
     version: str
     signature: Signature
+    prompt: bool
+    """It answers in well under a millisecond and never waits, so it may be called on an event loop."""
 
     def predict(self, columns: Columns, deadline_ms: float) -> Floats:
         """Answer, checked by `runtimes.base.checked`, or raise PredictError. An inline engine cannot

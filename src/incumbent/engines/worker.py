@@ -39,6 +39,8 @@ class Worker:
     child is not ready within `start_s`.
     """
 
+    prompt = False
+
     def __init__(
         self,
         version: str,

@@ -1,37 +1,72 @@
-"""Make the prediction durable: what is written down about an answer, and what a retry of it hears.
+"""Make the prediction durable: what is written down about an answer, when it may leave, and what a retry hears.
 
-In: requests. Out: their ids, their features as they may be kept (private columns are hashed before anything
-is), and the logged predictions of ids that came before. Routes nothing and asks no version.
+In: rows that were answered. Out: the same, kept as `store.durability` declares, private columns hashed before
+anything is. Ids that we make are made here. Routes nothing and asks no version.
 """
 
+import asyncio
 import json
+import logging
 import os
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from uuid import UUID
+from time import perf_counter
+from typing import Any
 
-from incumbent.errors import IdReused, StorageError
-from incumbent.records import Answer, Json, Label, Micros, Prediction, Request, Signature
-from incumbent.storage.base import Log
+import msgspec
+
+from incumbent.errors import DataError, IdReused, IncumbentError, StorageError, StoreLocked
+from incumbent.loop.asked import Asked
+from incumbent.records import Json, Micros
+from incumbent.storage.base import Log, PredictionRow, row_of
+from incumbent.storage.values import json_text
 
 SALT_FILE = "salt"
+BEHIND_S = 0.02
+MOST_BEHIND = 200_000
+"""Rows that may wait for a store that cannot be written, where answers do not wait for it; older ones are lost."""
+RACES = 3
 _SALT_BYTES = 32
+_LOGGER = logging.getLogger("incumbent")
+_decode = msgspec.json.Decoder().decode
 
 
-def new_id(at: Micros) -> str:
-    """A UUIDv7 (RFC 9562) of a task time: sorted by time to a quarter of a microsecond, 62 random bits.
+class Ids:
+    """Makes UUIDv7s (RFC 9562): sorted by task time to a quarter of a microsecond, with 62 random bits.
 
-    >>> new_id(1364774400000000)[:18]
-    '013dc2e4-b000-7000'
+    The random bits are drawn for many ids at once: one costs 0.3 us, and 1.4 us by itself.
     """
-    milliseconds, rest = divmod(at, 1000)
-    fraction = rest * 4096 // 1000
-    number = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62
-    return str(UUID(int=number | int.from_bytes(os.urandom(8), "big") >> 2))
+
+    __slots__ = ("_at", "_left", "_prefix", "_random")
+
+    def __init__(self) -> None:
+        self._at, self._prefix = -1, ""
+        self._random, self._left = "", 0
+
+    def __call__(self, at: Micros) -> str:
+        """An id for a time.
+
+        >>> Ids()(1364774400000000)[:18]
+        '013dc2e4-b000-7000'
+        """
+        if at != self._at:
+            milliseconds, rest = divmod(at, 1000)
+            time = f"{milliseconds & 0xFFFF_FFFF_FFFF:012x}"
+            self._at, self._prefix = at, f"{time[:8]}-{time[8:]}-7{rest * 4096 // 1000:03x}-"
+        if not self._left:
+            self._random, self._left = os.urandom(8 * 256).hex(), 16 * 256
+        self._left = start = self._left - 16
+        drawn = self._random
+        return f"{self._prefix}{_VARIANT[drawn[start]]}{drawn[start + 1:start + 4]}-{drawn[start + 4:start + 16]}"
+
+
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+"""The first digit of the fourth part holds the variant, and two random bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +83,13 @@ class Privacy:
             return features
         hidden = {name: self.hashed(features[name]) for name in self.columns if features.get(name) is not None}
         return {**features, **hidden} if hidden else features
+
+    def kept(self, row: PredictionRow) -> PredictionRow:
+        """A row as the log may have it."""
+        if not self.columns:
+            return row
+        features = self.features(_decode(row.features))
+        return row._replace(features=json_text(features), unit=self.unit_of(row.unit))
 
     def unit_of(self, unit: str | None) -> str | None:
         """The unit as it is kept: hashed where its column is private. Assignment uses the one that came."""
@@ -66,43 +108,216 @@ def privacy(columns: Collection[str], unit: str, store: Path) -> Privacy:
     return Privacy(tuple(columns), _project_salt(store / SALT_FILE), bool(unit) and unit in columns)
 
 
-def answered_before(log: Log, requests: Sequence[Request], private: Privacy) -> dict[str, Prediction]:
-    """The logged predictions of those requests that came before with the same features.
+class Writer:
+    """Writes down what was answered. A batch is whatever was answered while the last one was being written.
 
-    Raises IdReused for an id that came with others, here or in the log: an answer cannot be changed.
+    Rows with ids of our own go one way (`Log.append_new`), rows with ids of clients another (`append_rows`, which looks
+    whether they are there), and neither waits for the other. `log.prompt` says that both may be called from the loop;
+    when another process holds the log, or where it is not prompt, a thread writes and waits.
+
+    `durability` commit: an answer leaves when its rows are committed; fsync: when they are on the disk, one flush for
+    all that were committed meanwhile; behind: at once, and its rows follow within BEHIND_S. `settled` hears of each
+    Asked, on the loop, with `error` set where its rows could not be kept.
     """
-    logged = log.find([request.id for request in requests])
-    first: dict[str, Mapping[str, Json]] = {id: prediction.features for id, prediction in logged.items()}
-    for row, request in enumerate(requests):
-        features = private.features(request.features)
-        if first.setdefault(request.id, features) != features:
+
+    def __init__(self, log: Log, durability: str, private: Privacy, settled: Callable[[list[Asked]], None]) -> None:
+        self.seconds, self.commits, self.lost_rows = 0.0, 0, 0
+        self._log, self._durability, self._private, self._settled = log, durability, private, settled
+        self._own, self._others = _Line(log.append_new), _Line(log.append_rows)
+        self._committed: list[Asked] = []
+        self._behind: list[PredictionRow] = []
+        self._syncing = self._following = False
+        self._threads = ThreadPoolExecutor(3, thread_name_prefix="incumbent-log")
+
+    @property
+    def idle(self) -> bool:
+        """Is everything written that was given?"""
+        lines = (self._own, self._others)
+        return not (self._committed or self._syncing or self._following or any(x.waiting or x.busy for x in lines))
+
+    def write(self, answered: list[Asked]) -> None:
+        """Keep rows that were answered."""
+        own = self._own.waiting
+        for asked in answered:
+            if asked.made:
+                own.append(asked)
+            else:
+                self._others.waiting.append(asked)
+        if own and self._durability == "behind":
+            self._own.waiting = []
+            self._follow_later(own)
+        for line in (self._own, self._others):
+            if line.waiting and not line.busy:
+                self._write(line)
+
+    def close(self) -> None:
+        """Write what is behind, and give back the threads."""
+        self._threads.shutdown(wait=True)
+        if self._behind:
+            self._log.append_new(self._behind)
+            self._behind = []
+
+    def _write(self, line: "_Line") -> None:
+        batch, line.waiting = line.waiting, []
+        rows = self._rows(batch)
+        if self._log.prompt:
+            started = perf_counter()
+            try:
+                line.append(rows, 0.0)
+            except StoreLocked:
+                pass  # another process writes: a thread waits for it
+            except Exception as error:
+                self._not_kept(line, batch, error)
+                return
+            else:
+                self._count(perf_counter() - started)
+                self._kept(batch)
+                return
+        line.busy = True
+        self._in_thread(self._append, (line, rows), lambda error: self._written(line, batch, error))
+
+    def _written(self, line: "_Line", batch: list[Asked], error: Exception | None) -> None:
+        line.busy = False
+        if error is None:
+            self._kept(batch)
+        else:
+            self._not_kept(line, batch, error)
+        if line.waiting and not line.busy:
+            self._write(line)
+
+    def _append(self, line: "_Line", rows: list[PredictionRow]) -> None:
+        started = perf_counter()
+        line.append(rows, None)
+        self._count(perf_counter() - started)
+
+    def _count(self, seconds: float) -> None:
+        self.seconds += seconds
+        self.commits += 1
+
+    def _kept(self, batch: list[Asked]) -> None:
+        if self._durability != "fsync":
+            self._settled(batch)
+            return
+        self._committed += batch
+        if not self._syncing:
+            self._sync()
+
+    def _sync(self) -> None:
+        batch, self._committed = self._committed, []
+        self._syncing = True
+        self._in_thread(self._log.sync, (), lambda error: self._synced(batch, error))
+
+    def _synced(self, batch: list[Asked], error: Exception | None) -> None:
+        self._syncing = False
+        for asked in batch:
+            asked.error = asked.error or error
+        self._settled(batch)
+        if self._committed and not self._syncing:
+            self._sync()
+
+    def _not_kept(self, line: "_Line", batch: list[Asked], error: Exception) -> None:
+        """Nothing was kept. An id that came before, or a value that no store keeps, is one caller's: whose?"""
+        if not isinstance(error, DataError):
+            for asked in batch:
+                asked.error = error
+            self._settled(batch)
+            return
+        line.busy = True
+        self._in_thread(self._each, (batch,), lambda error: self._written(line, batch, error))
+
+    def _each(self, batch: list[Asked]) -> None:
+        for asked in batch:
+            try:
+                keep_again(self._log, asked, self._private)
+            except IncumbentError as error:
+                asked.error = error
+
+    def _follow_later(self, own: list[Asked]) -> None:
+        """Answer now, and write soon: many rows at once."""
+        self._behind += self._rows(own)
+        self._settled(own)
+        if not self._following:
+            self._following = True
+            asyncio.get_running_loop().call_later(BEHIND_S, self._follow)
+
+    def _follow(self) -> None:
+        rows, self._behind = self._behind, []
+        self._in_thread(self._append, (self._own, rows), lambda error: self._followed(rows, error))
+
+    def _followed(self, rows: list[PredictionRow], error: Exception | None) -> None:
+        if error is not None:
+            _LOGGER.error("%d rows that were answered are not in the log yet: %s", len(rows), error)
+            self._behind = rows + self._behind
+            lost = max(0, len(self._behind) - MOST_BEHIND)
+            self.lost_rows += lost
+            del self._behind[:lost]
+        self._following = bool(self._behind)
+        if self._following:
+            asyncio.get_running_loop().call_later(BEHIND_S if error is None else 1.0, self._follow)
+
+    def _rows(self, batch: list[Asked]) -> list[PredictionRow]:
+        rows = batch[0].rows if len(batch) == 1 else [row for asked in batch for row in asked.rows]
+        return [self._private.kept(row) for row in rows] if self._private.columns else rows
+
+    def _in_thread(
+        self, work: Callable[..., None], arguments: tuple[Any, ...], then: Callable[[Exception | None], None]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+
+        def run() -> None:
+            error: Exception | None = None
+            try:
+                work(*arguments)
+            except Exception as found:
+                error = found
+            loop.call_soon_threadsafe(then, error)
+
+        self._threads.submit(run)
+
+
+class _Line:
+    """One way into the log: what waits for it, and whether a thread writes."""
+
+    __slots__ = ("append", "busy", "waiting")
+
+    def __init__(self, append: Callable[[Sequence[PredictionRow], float | None], None]) -> None:
+        self.append = append
+        self.waiting: list[Asked] = []
+        self.busy = False
+
+
+def keep_again(log: Log, asked: Asked, private: Privacy) -> None:
+    """Keep a request of which an id came before: what was logged is its answer, what was not is kept now.
+
+    Raises IdReused for an id that came with other features, here or in the log: an answer cannot be changed.
+    """
+    features = [private.features(each) for each in asked.features()]
+    first: dict[str, int] = {}
+    for place, id in enumerate(asked.ids):
+        first.setdefault(id, place)
+    for _ in range(RACES):
+        logged = log.find(asked.ids)
+        _refuse_others(asked, features, {id: prediction.features for id, prediction in logged.items()})
+        try:
+            log.append_rows([private.kept(asked.rows[place]) for id, place in first.items() if id not in logged])
+        except IdReused:
+            continue  # another process answered the same id between the two calls: read the log again
+        for place, id in enumerate(asked.ids):
+            if id in logged:
+                asked.rows[place], asked.outputs[place] = row_of(logged[id]), list(logged[id].output)
+            else:
+                asked.rows[place], asked.outputs[place] = asked.rows[first[id]], asked.outputs[first[id]]
+        return
+    raise StorageError("an id was answered by another process at the same time; send the request again")
+
+
+def _refuse_others(asked: Asked, features: Sequence[Mapping[str, Json]], first: dict[str, Mapping[str, Json]]) -> None:
+    for row, (id, mine) in enumerate(zip(asked.ids, features, strict=True)):
+        if first.setdefault(id, mine) != mine:
             raise IdReused(
-                f"row {row}: the id {request.id!r} came before with other features; "
+                f"row {row}: the id {id!r} came before with other features; "
                 "expected the same ones (a retry), or an id of its own"
             )
-    return logged
-
-
-def answer_of(prediction: Prediction, signature: Signature) -> Answer:
-    """What the client hears of a logged prediction: the most probable class (among equals the first), or the
-    number."""
-    best: Label = prediction.output[0]
-    probabilities = None
-    if signature.classifies:
-        best = signature.classes[prediction.output.index(max(prediction.output))]
-        probabilities = dict(zip(map(_key, signature.classes), prediction.output, strict=True))
-    return Answer(
-        prediction.id,
-        best,
-        prediction.version,
-        prediction.served_by,
-        probabilities,
-        prediction.fallback_reason,
-    )
-
-
-def _key(label: Label) -> str:
-    return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 def _project_salt(path: Path) -> bytes:

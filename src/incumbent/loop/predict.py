@@ -1,23 +1,26 @@
 """Ask a version inside its deadline; if it fails, is late or answers nonsense, the next one answers.
 
-In: engines by name, the order in which to ask, columns. Out: Served, or Unanswered.
-Every version has a breaker, so that one that keeps failing is not waited for. Time is an injected monotonic
-clock.
+In: groups of rows, each with the order in which to ask, and lanes by name. Out: what was served, or that nobody
+answered. Each version has a lane: its own queue, its own batch, and a breaker, so that one that keeps failing is not
+waited for. Time is an injected monotonic clock.
 """
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
+import msgspec
 
 from incumbent.engines.base import Engine
-from incumbent.errors import PredictError, RowError
-from incumbent.records import Json, Signature
+from incumbent.errors import EngineDied, PredictError, PredictTimeout, RowError
+from incumbent.records import Signature
 from incumbent.runtimes.base import Columns, Floats
 from incumbent.runtimes.signature import to_columns
+from incumbent.runtimes.table import joined, take
 
 WINDOW_S = 30.0
 LEAST_CALLS = 20
@@ -27,22 +30,14 @@ OPEN_S = 30.0
 PROBES = 3
 LATCH_OPENINGS = 3
 LATCH_S = 600.0
+MOST_ROWS = 5_000
+"""Rows that a thread's lane takes at once."""
+SLOW_S = 0.025
+SLOW_CALLS = 3
+"""A prompt engine that took longer than SLOW_S in so many calls in a row would hold up everybody: it gets a thread."""
 
-ColumnsFor = Callable[[Engine], Columns]
 State = Literal["closed", "open", "half_open", "latched"]
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """The answer to a group of rows. `fallback_reason`: why the first one asked did not answer, or None.
-
-    `latency_us` is what the whole chain took, fallbacks included.
-    """
-
-    output: Floats
-    served_by: str
-    fallback_reason: str | None
-    latency_us: int
+_decode = msgspec.json.Decoder().decode
 
 
 @dataclass(slots=True)
@@ -56,7 +51,7 @@ class Breaker:
     """
 
     clock: Callable[[], float] = time.monotonic
-    _calls: deque[tuple[float, bool]] = field(default_factory=deque)
+    _seconds: deque[list[int]] = field(default_factory=deque)  # [second, calls, failures]
     _openings: deque[float] = field(default_factory=deque)
     _in_a_row: int = 0
     _opened: float | None = None
@@ -66,6 +61,7 @@ class Breaker:
 
     @property
     def state(self) -> State:
+        """closed: it is called; open: it is not; half_open: one probe is; latched: never again."""
         if self._latched:
             return "latched"
         if self._opened is None:
@@ -74,11 +70,12 @@ class Breaker:
 
     def allows(self) -> bool:
         """May the version be called now? Half-open, one caller hears yes until it reports."""
-        state = self.state
-        if state == "half_open" and not self._probing:
-            self._probing = True
+        if self._opened is None:  # a latched one stays opened
             return True
-        return state == "closed"
+        if self.state != "half_open" or self._probing:
+            return False
+        self._probing = True
+        return True
 
     def report(self, succeeded: bool) -> None:
         """How the call went that `allows` let pass."""
@@ -86,18 +83,24 @@ class Breaker:
             self._probed(succeeded)
             return
         now = self.clock()
-        self._calls.append((now, succeeded))
-        while self._calls and self._calls[0][0] <= now - WINDOW_S:
-            self._calls.popleft()
-        self._in_a_row = 0 if succeeded else self._in_a_row + 1
-        failed = sum(1 for _, good in self._calls if not good) if not succeeded else 0
-        often = len(self._calls) >= LEAST_CALLS and failed >= FAILING_SHARE * len(self._calls)
-        if not succeeded and (often or self._in_a_row >= IN_A_ROW):
+        second = int(now)
+        if not self._seconds or self._seconds[-1][0] != second:
+            self._seconds.append([second, 0, 0])
+            while self._seconds[0][0] <= second - WINDOW_S:
+                self._seconds.popleft()
+        self._seconds[-1][1] += 1
+        if succeeded:
+            self._in_a_row = 0
+            return
+        self._seconds[-1][2] += 1
+        self._in_a_row += 1
+        calls, failed = (sum(each[i] for each in self._seconds) for i in (1, 2))
+        if self._in_a_row >= IN_A_ROW or (calls >= LEAST_CALLS and failed >= FAILING_SHARE * calls):
             self._open(now)
 
     def reset(self) -> None:
         """Forget everything, the latch too: the version was loaded anew."""
-        self._calls.clear()
+        self._seconds.clear()
         self._openings.clear()
         self._in_a_row = self._good_probes = 0
         self._opened, self._probing, self._latched = None, False, False
@@ -110,7 +113,7 @@ class Breaker:
         self._good_probes += 1
         if self._good_probes >= PROBES:
             self._opened = None
-            self._calls.clear()
+            self._seconds.clear()
             self._in_a_row = 0
 
     def _open(self, now: float) -> None:
@@ -121,80 +124,269 @@ class Breaker:
         self._latched = self._latched or len(self._openings) >= LATCH_OPENINGS
 
 
-class Chain:
-    """Asks engines in order. Keeps one breaker a version; used by one thread at a time."""
+class Block:
+    """Accepted rows of one batch: their columns in our signature, and their texts for whoever has another one."""
 
-    def __init__(self, deadline_ms: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.deadline_ms = deadline_ms
-        self.breakers: dict[str, Breaker] = {}
-        self._clock = clock
+    __slots__ = ("columns", "signature", "texts")
 
-    def predict(self, engines: Mapping[str, Engine], order: Sequence[str], columns: ColumnsFor) -> Served:
-        """The first answer in `order`. `columns` gives an engine its columns (versions may differ in them).
+    def __init__(self, signature: Signature, columns: Columns, texts: Sequence[str]) -> None:
+        self.signature, self.columns, self.texts = signature, columns, texts
 
-        A failure, a breaker that is open (`breaker_open`) or an engine that could not be opened
-        (`not_loaded`) passes the rows on. Raises Unanswered naming every reason when nobody answered.
-        """
-        started = self._clock()
-        reasons: list[str] = []
-        said: list[str] = []
-        for name in order:
-            try:
-                output = self.ask(engines, name, columns)
-            except PredictError as error:
-                reasons.append(error.reason if type(error) is not Passed else error.why)
-                said.append(f"{name}: {error}")
-                continue
-            took = round((self._clock() - started) * 1e6)
-            return Served(output, name, reasons[0] if reasons else None, took)
-        raise Unanswered("no version answered: " + "; ".join(said))
+    def picked(self, picked: Sequence[int] | None) -> Columns:
+        """The columns of some rows; None: all of them."""
+        return self.columns if picked is None else take(self.columns, picked)
 
-    def ask(self, engines: Mapping[str, Engine], name: str, columns: ColumnsFor) -> Floats:
-        """Ask one version, through its breaker; PredictError when it does not answer."""
-        engine = engines.get(name)
-        if engine is None:
-            raise Passed("not_loaded", "it could not be loaded")
-        breaker = self.breaker(name)
-        if not breaker.allows():
-            raise Passed("breaker_open", f"its breaker is {breaker.state} after failures")
+    def of(self, signature: Signature, picked: Sequence[int] | None = None) -> Columns:
+        """The columns of some rows as another signature has them. PredictError when a row does not fit it."""
+        if _covers(self.signature, signature):
+            ours = self.picked(picked)
+            return {name: ours[name] for name in signature.names}
+        texts = self.texts if picked is None else [self.texts[i] for i in picked]
         try:
-            output = engine.predict(columns(engine), self.deadline_ms)
-        except BaseException:
-            breaker.report(False)
-            raise
-        breaker.report(True)
+            return to_columns([_decode(text) for text in texts], signature)
+        except RowError as error:
+            raise PredictError(f"it does not take this row: {error}") from error
+
+
+class Group:
+    """Rows of one batch that ask the same versions in the same order.
+
+    `rows` are (Asked, place in it), `picked` their places in the block (None: all of them, in order), `assigned` one
+    assignment a row. `order` is whom to ask, `place` who is asked now; `reason` is why the first one did not answer.
+    """
+
+    __slots__ = ("assigned", "block", "lanes", "order", "picked", "place", "reason", "rows", "said", "started")
+
+    def __init__(
+        self,
+        block: Block,
+        rows: Sequence[tuple[Any, int]],
+        assigned: Sequence[Any],
+        order: tuple[str, ...],
+        lanes: Mapping[str, "Lane"],
+        started: float,
+        picked: Sequence[int] | None = None,
+    ) -> None:
+        self.block, self.rows, self.assigned, self.order, self.lanes = block, rows, assigned, order, lanes
+        self.started, self.picked = started, picked
+        self.place = 0
+        self.reason: str | None = None
+        self.said: list[str] = []
+
+    def pass_on(self, error: PredictError) -> None:
+        """The version that was asked did not answer: the next one's turn."""
+        self.said.append(f"{self.order[self.place]}: {error}")
+        if self.reason is None:
+            self.reason = error.why if isinstance(error, Passed) else error.reason
+        self.place += 1
+
+    def split(self) -> list["Group"]:
+        """A group for each caller; empty when there is one caller alone."""
+        places: dict[int, list[int]] = {}
+        for place, (asked, _) in enumerate(self.rows):
+            places.setdefault(id(asked), []).append(place)
+        if len(places) < 2:
+            return []
+        return [self._part(each) for each in places.values()]
+
+    def _part(self, places: list[int]) -> "Group":
+        picked = places if self.picked is None else [self.picked[i] for i in places]
+        rows, assigned = [self.rows[i] for i in places], [self.assigned[i] for i in places]
+        part = Group(self.block, rows, assigned, self.order, self.lanes, self.started, picked)
+        part.place, part.reason, part.said = self.place, self.reason, list(self.said)
+        return part
+
+
+class Lane:
+    """One version in this process: its engine, its breaker, and the groups that wait for it.
+
+    An engine that is `prompt` is asked on the spot. Any other has a thread, which asks it for whatever came while the
+    last batch was being answered. A prompt engine that turns out to be slow gets a thread too.
+    """
+
+    def __init__(self, engine: Engine, breaker: "Breaker", deadline_ms: float, clock: Callable[[], float]) -> None:
+        self.engine, self.breaker = engine, breaker
+        self.prompt = engine.prompt
+        self.waiting: deque[tuple[Group, float]] = deque()
+        self.busy = False
+        self._deadline_ms, self._clock = deadline_ms, clock
+        self._same: Signature | None = None
+        self._slow = 0
+        self._thread: ThreadPoolExecutor | None = None
+
+    def ask(self, group: Group) -> Floats:
+        """Ask the engine on the spot, through its breaker; PredictError when it does not answer."""
+        columns = self._columns(group)
+        if not self.breaker.allows():
+            raise Passed("breaker_open", f"its breaker is {self.breaker.state} after failures")
+        return self._report(self._call(columns, self._deadline_ms))
+
+    def start(self, done: Callable[["Lane", Sequence[Group], Floats | PredictError], None]) -> None:
+        """Ask for what waits, in the thread; `done` hears of it on the loop. Nothing happens while a batch runs."""
+        if self.busy or not self.waiting:
+            return
+        groups, oldest = self._taken()
+        try:
+            columns = joined([self._columns(group) for group in groups])
+            if not self.breaker.allows():
+                raise Passed("breaker_open", f"its breaker is {self.breaker.state} after failures")
+        except PredictError as error:
+            done(self, groups, error)
+            return
+        left_ms = max(self._deadline_ms - (self._clock() - oldest) * 1e3, self._deadline_ms / 2)
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"incumbent-{self.engine.version}")
+        loop, self.busy = asyncio.get_running_loop(), True
+        running = self._thread.submit(self._call, columns, left_ms)
+        running.add_done_callback(lambda it: loop.call_soon_threadsafe(self._finished, groups, it.result(), done))
+
+    def close(self) -> None:
+        """Give back the engine and the thread."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=False)
+        self.engine.close()
+
+    def _columns(self, group: Group) -> Columns:
+        """The rows of a group as the engine takes them. Comparing two signatures costs 8 us, so it is done once."""
+        block = group.block
+        if block.signature is self._same:
+            return block.picked(group.picked)
+        if block.signature.columns == self.engine.signature.columns:
+            self._same = block.signature
+            return block.picked(group.picked)
+        return block.of(self.engine.signature, group.picked)
+
+    def _finished(self, groups: Sequence[Group], said: Floats | PredictError, done: Callable[..., None]) -> None:
+        self.busy = False
+        try:
+            self._report(said)
+        except PredictError as error:
+            said = error
+        done(self, groups, said)
+
+    def _call(self, columns: Columns, left_ms: float) -> Floats | PredictError:
+        started = self._clock()
+        try:
+            output: Floats | PredictError = self.engine.predict(columns, left_ms)
+        except PredictError as error:
+            output = error
+        except Exception as error:  # an engine's own mistake is a failure of its version like any other
+            output = PredictError(f"{self.engine.version} raised {type(error).__name__}: {error}")
+        self._slow = self._slow + 1 if self._clock() - started > SLOW_S else 0
+        if self._slow >= SLOW_CALLS:
+            self.prompt = False
         return output
 
-    def breaker(self, name: str) -> Breaker:
-        """The breaker of a version, closed when it is new."""
-        return self.breakers.setdefault(name, Breaker(self._clock))
+    def _report(self, said: Floats | PredictError) -> Floats:
+        self.breaker.report(not isinstance(said, PredictError))
+        if isinstance(said, PredictError):
+            raise said
+        return said
+
+    def _taken(self) -> tuple[list[Group], float]:
+        """What waits, up to MOST_ROWS, and since when. A half-open breaker gets one caller's rows alone."""
+        group, oldest = self.waiting.popleft()
+        groups, rows = [group], len(group.rows)
+        if self.breaker.state == "half_open" and (parts := group.split()):
+            self.waiting.extendleft((part, oldest) for part in reversed(parts[1:]))
+            return parts[:1], oldest
+        while (
+            self.breaker.state == "closed"
+            and self.waiting
+            and rows + len(self.waiting[0][0].rows) <= MOST_ROWS
+        ):
+            group, _ = self.waiting.popleft()
+            groups.append(group)
+            rows += len(group.rows)
+        return groups, oldest
 
 
-@dataclass(frozen=True, slots=True)
-class Features:
-    """Rows as any engine takes them: picked from the incumbent's columns, or converted anew."""
+class Chain:
+    """Asks versions in the order of each group until one answers. Keeps one breaker a version, for good.
 
-    signature: Signature
-    columns: Columns
-    rows: Sequence[Mapping[str, Json]]
-    picked: Sequence[int]
+    `served(group, output, version)` and `failed(group)` hear what became of it. All of it runs on one thread; `clock`
+    is monotonic, in seconds.
+    """
 
-    def of(self, engine: Engine) -> Columns:
-        if not _covers(self.signature, engine.signature):
+    def __init__(
+        self,
+        deadline_ms: float,
+        served: Callable[[Group, Floats, str], None],
+        failed: Callable[[Group], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.deadline_ms = deadline_ms
+        self.breakers: dict[str, Breaker] = {}
+        self._served, self._failed, self._clock = served, failed, clock
+
+    def lane(self, engine: Engine) -> Lane:
+        """A lane for an engine that was just opened; its breaker starts anew."""
+        breaker = self.breakers.setdefault(engine.version, Breaker(self._clock))
+        breaker.reset()
+        return Lane(engine, breaker, self.deadline_ms, self._clock)
+
+    def submit(self, group: Group) -> None:
+        """Ask the next version in order, and the one after it where it fails."""
+        while group.place < len(group.order):
+            name = group.order[group.place]
+            lane = group.lanes.get(name)
+            if lane is None:
+                group.pass_on(Passed("not_loaded", "it could not be loaded"))
+                continue
+            if not lane.prompt:
+                lane.waiting.append((group, self._clock()))
+                lane.start(self._done)
+                return
+            if lane.breaker.state == "half_open" and (parts := group.split()):
+                for part in parts:
+                    self.submit(part)
+                return
             try:
-                return to_columns([self.rows[i] for i in self.picked], engine.signature)
-            except RowError as error:
-                raise PredictError(f"{engine.version} does not take this row: {error}") from error
-        if len(self.picked) == len(self.rows):
-            return {name: self.columns[name] for name in engine.signature.names}
-        index = np.asarray(self.picked)
-        return {name: self.columns[name][index] for name in engine.signature.names}
+                output = lane.ask(group)
+            except PredictError as error:
+                if self._one_by_one(group, error):
+                    return
+                continue
+            self._served(group, output, name)
+            return
+        self._failed(group)
+
+    def _one_by_one(self, group: Group, error: PredictError) -> bool:
+        """A version that raised on a batch is asked again for each caller, so that one odd row spoils no other's
+        answer; one that is late or gone is not. True when the group was split; else it passes on."""
+        parts = [] if isinstance(error, Passed | PredictTimeout | EngineDied) else group.split()
+        if not parts:
+            group.pass_on(error)
+            return False
+        for part in parts:
+            self.submit(part)
+        return True
+
+    def _done(self, lane: Lane, groups: Sequence[Group], said: Floats | PredictError) -> None:
+        if isinstance(said, PredictError):
+            for group in groups:
+                if not self._one_by_one(group, said):
+                    self.submit(group)
+            self._expire(lane)
+        else:
+            start = 0
+            for group in groups:
+                self._served(group, said[start : start + len(group.rows)], lane.engine.version)
+                start += len(group.rows)
+            self._expire(lane)
+        lane.start(self._done)
+
+    def _expire(self, lane: Lane) -> None:
+        """Who waited half the deadline for a busy version would be late with it: the next one's turn."""
+        latest = self._clock() - self.deadline_ms / 2e3
+        while lane.waiting and lane.waiting[0][1] < latest:
+            group, _ = lane.waiting.popleft()
+            group.pass_on(PredictTimeout(f"{lane.engine.version} was busy for half of its deadline"))
+            self.submit(group)
 
 
 def _covers(ours: Signature, theirs: Signature) -> bool:
     """Are all of their columns among ours, with the same type, and null only where they take null?"""
-    if ours is theirs or ours.columns is theirs.columns:
-        return True
     known = {column.name: column for column in ours.columns}
     return all(
         c.name in known and c.type == known[c.name].type and (c.nullable or not known[c.name].nullable)
@@ -208,7 +400,3 @@ class Passed(PredictError):
     def __init__(self, why: str, message: str) -> None:
         super().__init__(message)
         self.why = why
-
-
-class Unanswered(PredictError):
-    """Nobody in the chain answered. The message holds what each said, which is for the log alone."""

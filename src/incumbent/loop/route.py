@@ -4,11 +4,15 @@ In: the roles that the ledger tells, and the unit of one request. Out: Routes (t
 Assignment (of a row). Knows no store, no clock and no predictor.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from hashlib import blake2b
 
 from incumbent.records import Arm, Roles, Routes, Trial
 
+REMEMBERED = 50_000
+"""Units whose assignment is remembered: about 10 MB."""
 _ALL = 2**64
 
 
@@ -62,6 +66,20 @@ def assign(now: Routes, unit: str | None) -> Assignment:
     if share_hash(trial.salt, "arm", unit) < trial.share:
         return Assignment(trial.challenger, trial.name, trial.phase, "challenger", trial.share)
     return Assignment(now.incumbent, trial.name, trial.phase, "incumbent", 1.0 - trial.share)
+
+
+class Router:
+    """`assign` for one snapshot, which remembers the units that it saw last: two hashes cost 1.2 us.
+
+    >>> Router(Routes(1, "v2", ("v2", "v1"))).assign("N14228").version
+    'v2'
+    """
+
+    def __init__(self, now: Routes) -> None:
+        split = now.trial is not None and now.trial.mode == "split"
+        self.alone = None if split else Assignment(now.incumbent)
+        """The assignment of every row, where no split runs."""
+        self.assign: Callable[[str | None], Assignment] = lru_cache(REMEMBERED)(partial(assign, now))
 
 
 def order(now: Routes, version: str) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 wire        JSON bodies in, requests and outcomes out; answers in, JSON bytes out
 refusing    every error as one JSON shape and a status
-batch       a batch is whatever arrived while the last one was being answered
 door        the ASGI application: paths, limits, and the work beside the answers
 reading     what can be read: status, versions, ledger, trials, health
 openapi     the document that describes all of it

@@ -47,7 +47,7 @@ def status(answerer: Answerer, uptime_s: float) -> dict[str, Json]:
             "shadows": list(routes.shadows),
         },
         "trial": None if routes is None or routes.trial is None else asdict(routes.trial),
-        "versions": sorted({*state.engines, *state.shadows}),
+        "versions": sorted({*state.lanes, *state.shadows}),
         "not_loaded": dict(state.failures),
         "breakers": {name: breaker.state for name, breaker in sorted(answerer.chain.breakers.items())},
         "counts": dict(sorted(answerer.counts.items())),

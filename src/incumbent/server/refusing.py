@@ -17,7 +17,7 @@ from incumbent.errors import (
     StoreFull,
     StoreLocked,
 )
-from incumbent.loop.predict import Unanswered
+from incumbent.loop.asked import Unanswered
 from incumbent.server import wire
 
 _LOGGER = logging.getLogger("incumbent.server")

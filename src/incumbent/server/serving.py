@@ -23,6 +23,7 @@ from incumbent import config as configuration
 from incumbent.engines.opening import opener
 from incumbent.errors import ConfigError
 from incumbent.loop.answer import Answerer, Clock
+from incumbent.server import quick
 from incumbent.server.door import Door
 from incumbent.storage.opening import open_facts
 
@@ -80,7 +81,7 @@ def serve(
             app,
             factory=isinstance(app, str),
             loop=_loop(),
-            http="httptools",
+            http=quick.protocol(lambda: answers),
             lifespan="on",
             access_log=False,
             log_level="warning",
@@ -88,8 +89,10 @@ def serve(
             server_header=False,
             date_header=False,
             ws="none",
+            proxy_headers=False,
         )
         settings.load()
+        answers = quick.found(settings.loaded_app)
         server = _Server(settings, lambda: (ready or _printer(json_line))(url))
         with _ends(server, stop):
             server.run(sockets=[listener])

@@ -5,7 +5,7 @@ names the row and the field. Knows nothing of routes and stores.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -13,8 +13,10 @@ from typing import Any, ClassVar
 import msgspec
 
 from incumbent.errors import DataError, IncumbentError, RowError
-from incumbent.loop.log import new_id
-from incumbent.records import Answer, Json, Micros, Outcome, Request, micros
+from incumbent.loop.answer import State
+from incumbent.loop.asked import Asked
+from incumbent.records import Json, Micros, Outcome, micros
+from incumbent.runtimes.reading import Reader, Surprise, Values
 
 LONGEST_ID = 200
 _PLACE = re.compile(r"\$\.(?:rows|outcomes)\[(\d+)\](?:\.(\w+))?")
@@ -33,15 +35,28 @@ class TooLarge(DataError):
     status: ClassVar[int] = 413
 
 
-class _Row(msgspec.Struct):
-    features: dict[str, Any]
+class _Row(msgspec.Struct, gc=False):
+    features: msgspec.Raw
     id: str | int | None = None
     unit: Any = None
     at: str | int | None = None
 
 
-class _Rows(msgspec.Struct):
+class _Rows(msgspec.Struct, gc=False):
     rows: list[_Row]
+
+
+class _Prediction(msgspec.Struct, gc=False):
+    id: str
+    prediction: Any
+    probabilities: Any
+    version: str
+    served_by: str
+    fallback_reason: str | None
+
+
+class _Predictions(msgspec.Struct, gc=False):
+    predictions: list[_Prediction]
 
 
 class _Outcome(msgspec.Struct):
@@ -56,6 +71,8 @@ class _Outcomes(msgspec.Struct):
 
 
 _decode_rows = msgspec.json.Decoder(_Rows).decode
+_PLAIN_TIME, _PLAIN_UNIT, _NO_ID = {int}, {str, type(None)}, {None}
+_decode_any = msgspec.json.Decoder().decode
 _decode_outcomes = msgspec.json.Decoder(_Outcomes).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -68,11 +85,72 @@ class Limits:
     default_at: Micros | None
 
 
-def requests(body: bytes, limits: Limits) -> list[Request]:
-    """The rows of a prediction request. Ids that the client left out are made (UUIDv7)."""
+def asked(body: bytes, limits: Limits, state: State, new_id: Callable[[Micros], str]) -> Asked:
+    """The rows of a prediction request, read in the signature of the incumbent. Ids that the client left out are made.
+
+    Raises Malformed, TooLarge, RowError, and PredictError while there is no incumbent.
+    """
     rows = _decoded(_decode_rows, body).rows
     _refuse_size(len(rows), "rows", limits.most_rows)
-    return [_request(i, row, limits.default_at) for i, row in enumerate(rows)]
+    if state.routes is None:
+        state.signature  # noqa: B018  it raises, and says what to do
+    ats = [limits.default_at if row.at is None else row.at for row in rows]
+    if set(map(type, ats)) != _PLAIN_TIME or min(ats) < 0 or max(ats) >= _LARGEST_AT:
+        ats = [_time(i, "at", row.at, limits.default_at) for i, row in enumerate(rows)]
+    units = [row.unit for row in rows]
+    if not set(map(type, units)) <= _PLAIN_UNIT or "" in units:
+        units = [None if unit is None else _unit(i, unit) for i, unit in enumerate(units)]
+    ids = [row.id for row in rows]
+    made = set(ids) == _NO_ID
+    if made:
+        ids = [new_id(at) for at in ats]
+    else:
+        ids = [new_id(at) if id is None else _id(i, id) for i, (id, at) in enumerate(zip(ids, ats, strict=True))]
+    values, texts = _features_of(rows, state.reader)
+    return Asked(state, ids, ats, units, texts, values, made)
+
+
+def _features_of(rows: Sequence[_Row], reader: Reader) -> tuple[list[Values], list[str]]:
+    """Values and texts of rows: the quick way, and with care those that have a surprise in them."""
+    read = reader.read
+    try:
+        return [read(row.features) for row in rows], [str(row.features, "utf-8") for row in rows]
+    except Surprise:
+        pass
+    values: list[Values] = []
+    texts: list[str] = []
+    odd: list[int] = []
+    for i, row in enumerate(rows):
+        try:
+            values.append(read(row.features))
+            texts.append(str(row.features, "utf-8"))
+        except Surprise:
+            odd.append(i)
+            values.append(())
+            texts.append("")
+    _read_with_care(rows, odd, reader, values, texts)
+    return values, texts
+
+
+def _read_with_care(
+    rows: Sequence[_Row], odd: Sequence[int], reader: Reader, values: list[Values], texts: list[str]
+) -> None:
+    """Fill in the rows that the quick way did not pass. RowError for one that is wrong."""
+    features = [_features(i, rows[i].features) for i in odd]
+    for i, found, each in zip(odd, reader.read_with_care(features, odd), features, strict=True):
+        values[i], texts[i] = found, _encode(each).decode()
+
+
+def _features(row: int, content: Any) -> dict[str, Json]:
+    found = _decoded(_decode_any, content)
+    if not isinstance(found, dict):
+        raise RowError(row, "features", Shown(_json_type(found)), "object")
+    return found
+
+
+def _json_type(value: Json) -> str:
+    names = {list: "array", str: "str", bool: "bool", int: "int", float: "float", type(None): "null"}
+    return names[type(value)]
 
 
 def outcomes(body: bytes, limits: Limits) -> list[Outcome]:
@@ -85,23 +163,20 @@ def outcomes(body: bytes, limits: Limits) -> list[Outcome]:
     ]
 
 
-def predictions(answers: Sequence[Answer]) -> bytes:
+def predictions(asked: Asked) -> bytes:
     """The body of an answered prediction request."""
-    return _encode(
-        {
-            "predictions": [
-                {
-                    "id": a.id,
-                    "prediction": a.prediction,
-                    "probabilities": a.probabilities,
-                    "version": a.version,
-                    "served_by": a.served_by,
-                    "fallback_reason": a.fallback_reason,
-                }
-                for a in answers
-            ]
-        }
-    )
+    probabilities, classes = asked.state.probabilities, asked.signature.classes
+    if probabilities is None:
+        said = [
+            _Prediction(row[0], output[0], None, row[3], row[4], row[11])
+            for row, output in zip(asked.rows, asked.outputs)  # noqa: B905  on the path of every answer
+        ]
+    else:
+        said = [
+            _Prediction(row[0], classes[output.index(max(output))], probabilities(*output), row[3], row[4], row[11])
+            for row, output in zip(asked.rows, asked.outputs)  # noqa: B905
+        ]
+    return _encode(_Predictions(said))
 
 
 def document(value: Json) -> bytes:
@@ -109,16 +184,10 @@ def document(value: Json) -> bytes:
     return _encode(value)
 
 
-def _request(row: int, found: _Row, default_at: Micros | None) -> Request:
-    at = _time(row, "at", found.at, default_at)
-    id = new_id(at) if found.id is None else _id(row, found.id)
-    return Request(id, at, found.features, None if found.unit is None else _unit(row, found.unit))
-
-
 def _id(row: int, found: str | int) -> str:
     text = str(found)
-    if not 0 < len(text) <= LONGEST_ID:
-        raise RowError(row, "id", found, f"1 to {LONGEST_ID} characters")
+    if not 0 < len(text) <= LONGEST_ID or "\0" in text:
+        raise RowError(row, "id", found, f"1 to {LONGEST_ID} characters, none of them NUL")
     return text
 
 

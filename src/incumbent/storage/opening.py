@@ -2,17 +2,18 @@
 
 In: a Config. Out: Facts (log, ledger, blobs), to be closed. The folder is made when it is not there:
 
-    <store.path>/log.db  ledger.db  blobs/
+    <store.path>/log.db  journal/  ledger.db  blobs/
 """
 
 from dataclasses import dataclass
 from types import TracebackType
 
 from incumbent.config import Config
-from incumbent.storage import files, sqlite
+from incumbent.storage import files, journaled, sqlite
 from incumbent.storage.base import Blobs, Ledger, Log
 
 BLOBS = "blobs"
+JOURNAL = "journal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,9 @@ def open_facts(config: Config) -> Facts:
     folder that cannot be made or written.
     """
     blobs = open_blobs(config)
-    log = sqlite.open_log(config.store_path, config.store)
+    log: Log = sqlite.open_log(config.store_path, config.store)
+    if journaled.POSSIBLE:
+        log = journaled.Journaled(log, config.store_path / JOURNAL, config.store.durability == "fsync")
     try:
         ledger = sqlite.open_ledger(config.store_path, config.store)
     except BaseException:

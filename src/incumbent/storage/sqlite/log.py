@@ -84,6 +84,9 @@ class SqliteLog:
         with self._database.writing(wait_s) as connection:
             arrivals.keep_rows(connection, rows)
 
+    def append_new(self, rows: Sequence[PredictionRow], wait_s: float | None = None) -> None:
+        self.append_rows(rows, wait_s)
+
     def sync(self) -> None:
         self._database.sync()
 
