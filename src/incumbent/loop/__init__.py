@@ -16,4 +16,5 @@
     decide     all evidence in, one decision out
     promote    append the decision (in the words of `sentences`); a rollback is one more line
     fold       who holds which place: a fold over the ledger
+    tokens     who may ask for what: another fold over it
 """
