@@ -159,7 +159,7 @@ class Reviewing:
 class Serve:
     """The HTTP server and the answering path."""
 
-    host: str = _setting("127.0.0.1", "Address to listen on; another than loopback needs --insecure for now.")
+    host: str = _setting("127.0.0.1", "Address to listen on; another than loopback needs a token.")
     port: int = _setting(8080, "Port; 0: a free one.")
     deadline_ms: float = _setting(1000.0, "A version that is later than this is passed over.", "ms")
     poll_s: float = _setting(1.0, "How often the ledger is read for new routes.", "s")

@@ -8,19 +8,24 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
 from incumbent import config
+from incumbent.asgi import App
 from incumbent.loop import fold, promote
 from incumbent.records import DAY, Column, Roles, Signature, Version
 from incumbent.runtimes import artefact
 from incumbent.runtimes.rule import Rule
+from incumbent.server.access import Access
 from incumbent.server.door import Door
+from incumbent.server.edge import Edge
 from incumbent.server.serving import open_door, serve
 from incumbent.storage.opening import open_facts
+from incumbent.web.app import pages
 
 TOML = """
 [task]
@@ -71,10 +76,14 @@ class Site:
 
 
 class Running:
-    """A server in a thread of this process, and its door."""
+    """A server in a thread of this process, and its door. `guard` puts the edge around it."""
 
-    def __init__(self, folder: Path, clock: str = "wall") -> None:
+    def __init__(self, folder: Path, clock: str = "wall", guard: Access | None = None) -> None:
         self.door: Door = open_door(folder, clock)
+        app: Any = self.door
+        if guard is not None:
+            facts, poll_s = self.door.answerer.facts, self.door.answerer.config.serve.poll_s
+            app = Edge(App(self.door, pages(facts, self.door.answerer.config)), guard, facts.ledger, poll_s)
         self._stop, ready, urls = threading.Event(), threading.Event(), []
 
         def say(url: str) -> None:
@@ -84,7 +93,7 @@ class Running:
         self._thread = threading.Thread(
             target=serve,
             args=(folder,),
-            kwargs={"port": 0, "clock": clock, "app": self.door, "ready": say, "stop": self._stop},
+            kwargs={"port": 0, "clock": clock, "app": app, "ready": say, "stop": self._stop},
         )
         self._thread.start()
         assert ready.wait(30)
@@ -133,8 +142,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def run() -> Iterator[Callable[..., Running]]:
     started: list[Running] = []
 
-    def runs(folder: Path, clock: str = "wall") -> Running:
-        started.append(Running(folder, clock))
+    def runs(folder: Path, clock: str = "wall", guard: Access | None = None) -> Running:
+        started.append(Running(folder, clock, guard))
         return started[-1]
 
     yield runs

@@ -1,5 +1,7 @@
 """DOOR 1, for programs: HTTP.
 
+edge        what every request passes, whichever door it is for
+access      may it pass? tokens with scopes, and no other site's pages
 wire        JSON bodies in, requests and outcomes out; answers in, JSON bytes out
 refusing    every error as one JSON shape and a status
 batch       a batch is whatever arrived while the last one was being answered

@@ -4,6 +4,8 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
+from incumbent.server.access import OPEN
+
 Schema = dict[str, Any]
 
 _TEXT: Schema = {"type": "string"}
@@ -150,6 +152,8 @@ _SCHEMAS: dict[str, Schema] = {
 
 _WHY = {
     400: "The body is not JSON.",
+    401: "There are tokens, and none that we know was sent.",
+    403: "The token has another scope, or another site's page asks.",
     404: "No such path.",
     405: "Another method is expected.",
     409: "The id came before with other features.",
@@ -182,7 +186,6 @@ def _get(summary: str, answers: dict[str, Any], *parameters: str) -> dict[str, A
 @cache
 def document() -> dict[str, Any]:
     """The whole document."""
-    unready = {"503": _content("No version is loaded, or the store cannot be written.", "Readiness")}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -190,31 +193,53 @@ def document() -> dict[str, Any]:
             "version": version("incumbent"),
             "description": "Predictions from the version that earned its place; the truth that comes later.",
         },
-        "paths": {
-            "/v1/predict": _post(
-                "Answer rows; each answer is in the log before it leaves.",
-                "PredictRequest",
-                _answers("PredictResponse", 400, 409, 413, 422, 503),
-            ),
-            "/v1/outcomes": _post(
-                "Tell what became known about predictions.",
-                "OutcomesRequest",
-                _answers("OutcomeCounts", 400, 413, 422, 503),
-            ),
-            "/v1/follow": _post("Read the ledger now instead of at the next poll.", None, _answers("Followed", 503)),
-            "/v1/status": _get("What this process does now.", _answers("Status")),
-            "/v1/versions": _get("Every registered version, and the place it holds.", _answers("Versions")),
-            "/v1/ledger": _get("Events in order.", _answers("Ledger", 422, 503), "after", "limit"),
-            "/v1/trials": _get("Every trial, and how it ended.", _answers("Trials", 503)),
-            "/healthz": _get("The process is alive.", _answers("Health")),
-            "/readyz": _get(
-                "A version is loaded and proved, and the store can be written.",
-                _answers("Readiness") | unready,
-            ),
-            "/openapi.json": _get(
-                "This document.",
-                {"200": {"description": "OpenAPI 3.1.", "content": {"application/json": {"schema": _OPEN}}}},
-            ),
+        "security": [{"token": []}, {}],
+        "paths": {path: _guarded(path, operations) for path, operations in _paths().items()},
+        "components": {
+            "schemas": _SCHEMAS,
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "Needed once there is a token."}
+            },
         },
-        "components": {"schemas": _SCHEMAS},
+    }
+
+
+def _paths() -> dict[str, Any]:
+    unready = {"503": _content("No version is loaded, or the store cannot be written.", "Readiness")}
+    return {
+        "/v1/predict": _post(
+            "Answer rows; each answer is in the log before it leaves.",
+            "PredictRequest",
+            _answers("PredictResponse", 400, 409, 413, 422, 503),
+        ),
+        "/v1/outcomes": _post(
+            "Tell what became known about predictions.",
+            "OutcomesRequest",
+            _answers("OutcomeCounts", 400, 413, 422, 503),
+        ),
+        "/v1/follow": _post("Read the ledger now instead of at the next poll.", None, _answers("Followed", 503)),
+        "/v1/status": _get("What this process does now.", _answers("Status")),
+        "/v1/versions": _get("Every registered version, and the place it holds.", _answers("Versions")),
+        "/v1/ledger": _get("Events in order.", _answers("Ledger", 422, 503), "after", "limit"),
+        "/v1/trials": _get("Every trial, and how it ended.", _answers("Trials", 503)),
+        "/healthz": _get("The process is alive.", _answers("Health")),
+        "/readyz": _get(
+            "A version is loaded and proved, and the store can be written.",
+            _answers("Readiness") | unready,
+        ),
+        "/openapi.json": _get(
+            "This document.",
+            {"200": {"description": "OpenAPI 3.1.", "content": {"application/json": {"schema": _OPEN}}}},
+        ),
+    }
+
+
+def _guarded(path: str, operations: dict[str, Any]) -> dict[str, Any]:
+    """What a path may answer before its door is reached."""
+    if path in OPEN:
+        return operations
+    refusals = {str(code): _content(_WHY[code], "Error") for code in (401, 403)}
+    return {
+        method: {**operation, "responses": operation["responses"] | refusals}
+        for method, operation in operations.items()
     }

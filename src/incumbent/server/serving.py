@@ -5,7 +5,6 @@ finishes what it took. We open the listening socket ourselves: uvicorn's own has
 does not set TCP_NODELAY.
 """
 
-import ipaddress
 import json
 import os
 import signal
@@ -22,13 +21,17 @@ import uvicorn
 from incumbent import config as configuration
 from incumbent.engines.opening import opener
 from incumbent.errors import ConfigError
+from incumbent.loop import tokens
 from incumbent.loop.answer import Answerer, Clock
+from incumbent.server.access import refuse_open_address
 from incumbent.server.door import Door
 from incumbent.storage.opening import open_facts
 
 APP = "incumbent.asgi:app"
 PROJECT_VARIABLE = "INCUMBENT_PROJECT"
 CLOCK_VARIABLE = "INCUMBENT_CLOCK"
+HOST_VARIABLE = "INCUMBENT_HOST"
+INSECURE_VARIABLE = "INCUMBENT_INSECURE"
 BACKLOG = 2048
 GRACE_S = 30
 
@@ -69,11 +72,16 @@ def serve(
     `app` is what uvicorn serves: by default the factory of `incumbent.asgi`, which reads the project's folder
     from INCUMBENT_PROJECT. `ready` hears the URL once the first request can be answered (default: one line on
     standard output, as JSON with `json_line`); a ticker may be started there. `stop` ends a server that runs
-    in a thread. Raises ConfigError for an address that others can reach without `insecure`, or one that is
-    taken.
+    in a thread. Raises ConfigError for an address that others can reach without a token or `insecure`, or one
+    that is taken.
     """
-    refuse_open_address(host, insecure)
-    os.environ[PROJECT_VARIABLE], os.environ[CLOCK_VARIABLE] = str(folder), clock
+    refuse_open_address(host, insecure, lambda: _guarded(folder))
+    os.environ |= {
+        PROJECT_VARIABLE: str(folder),
+        CLOCK_VARIABLE: clock,
+        HOST_VARIABLE: host,
+        INSECURE_VARIABLE: "1" if insecure else "0",
+    }
     with listening(host, port) as listener:
         url = _url(host, listener.getsockname()[1])
         settings = uvicorn.Config(
@@ -95,13 +103,9 @@ def serve(
             server.run(sockets=[listener])
 
 
-def refuse_open_address(host: str, insecure: bool) -> None:
-    """Without tokens only this machine may ask; `insecure` says that somebody else guards the door."""
-    if not insecure and not _is_loopback(host):
-        raise ConfigError(
-            f"found the address {host}, which others can reach, and no token guards it yet: "
-            "listen on 127.0.0.1, or say --insecure if something else guards it."
-        )
+def _guarded(folder: str | Path) -> bool:
+    with open_facts(configuration.load(folder)) as facts:
+        return bool(tokens.grants(facts.ledger.events(types=tokens.TYPES)))
 
 
 @contextmanager
@@ -171,13 +175,6 @@ def _printer(json_line: bool) -> Callable[[str], None]:
 
 def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _loop() -> Literal["uvloop", "asyncio"]:
