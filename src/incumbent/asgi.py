@@ -10,6 +10,7 @@ import os
 from collections.abc import Awaitable, Callable
 
 from incumbent.server.access import Access
+from incumbent.server.control import Control
 from incumbent.server.door import Door, Receive, Scope, Send
 from incumbent.server.edge import Edge
 from incumbent.server.serving import (
@@ -25,14 +26,20 @@ Pages = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class App:
-    """Both doors behind one address. Without pages every path is the programs' (an unknown one is a 404)."""
+    """Every door behind one address. Without pages every path is the programs' (an unknown one is a 404)."""
 
-    def __init__(self, door: Door, pages: Pages | None = None) -> None:
-        self.door, self.pages = door, pages
+    def __init__(self, door: Door, pages: Pages | None = None, control: Control | None = None) -> None:
+        self.door, self.pages, self.control = door, pages, control
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        for_people = scope["type"] == "http" and not self.door.owns(scope["path"])
-        await (self.pages if for_people and self.pages else self.door)(scope, receive, send)
+        await self._owner(scope)(scope, receive, send)
+
+    def _owner(self, scope: Scope) -> Pages:
+        if scope["type"] != "http":
+            return self.door
+        if self.control is not None and self.control.owns(scope["path"]):
+            return self.control
+        return self.pages if self.pages is not None and not self.door.owns(scope["path"]) else self.door
 
 
 def app() -> Edge:
@@ -40,4 +47,5 @@ def app() -> Edge:
     door = open_door(os.environ.get(PROJECT_VARIABLE, "."), os.environ.get(CLOCK_VARIABLE, "wall"))
     facts, config = door.answerer.facts, door.answerer.config
     access = Access(os.environ.get(HOST_VARIABLE, "127.0.0.1"), os.environ.get(INSECURE_VARIABLE) == "1")
-    return Edge(App(door, pages(facts, config)), access, facts.ledger, config.serve.poll_s)
+    whole = App(door, pages(facts, config), Control(config, facts))
+    return Edge(whole, access, facts.ledger, config.serve.poll_s)

@@ -21,6 +21,7 @@ from incumbent.records import DAY, Column, Roles, Signature, Version
 from incumbent.runtimes import artefact
 from incumbent.runtimes.rule import Rule
 from incumbent.server.access import Access
+from incumbent.server.control import Control
 from incumbent.server.door import Door
 from incumbent.server.edge import Edge
 from incumbent.server.serving import open_door, serve
@@ -71,6 +72,11 @@ class Site:
     def lead(self, name: str) -> None:
         promote.promote(self.facts.ledger, self.roles, name, at=DAY, actor="test", reason="a test")
 
+    def split(self, name: str, enrolled: float) -> None:
+        promote.start_trial(
+            self.facts.ledger, self.roles, name, at=DAY, actor="test", mode="split", enrolled=enrolled, reason="a test"
+        )
+
     def shadow(self, name: str) -> None:
         promote.start_trial(self.facts.ledger, self.roles, name, at=DAY, actor="test", mode="shadow", reason="a test")
 
@@ -82,8 +88,9 @@ class Running:
         self.door: Door = open_door(folder, clock)
         app: Any = self.door
         if guard is not None:
-            facts, poll_s = self.door.answerer.facts, self.door.answerer.config.serve.poll_s
-            app = Edge(App(self.door, pages(facts, self.door.answerer.config)), guard, facts.ledger, poll_s)
+            facts, settings = self.door.answerer.facts, self.door.answerer.config
+            whole = App(self.door, pages(facts, settings), Control(settings, facts))
+            app = Edge(whole, guard, facts.ledger, settings.serve.poll_s)
         self._stop, ready, urls = threading.Event(), threading.Event(), []
 
         def say(url: str) -> None:

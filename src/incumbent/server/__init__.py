@@ -7,6 +7,8 @@ refusing    every error as one JSON shape and a status
 batch       a batch is whatever arrived while the last one was being answered
 door        the ASGI application: paths, limits, and the work beside the answers
 reading     what can be read: status, versions, ledger, trials, health
+control     the verbs that change who answers: promote, roll back, enrol more units
+proving     does a version repeat its golden rows? in this process, or in one of its own
 openapi     the document that describes all of it
 serving     a socket, a server, and an orderly end
 """

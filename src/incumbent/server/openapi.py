@@ -133,6 +133,13 @@ _SCHEMAS: dict[str, Schema] = {
             )
         }
     ),
+    "PromoteRequest": _object({"version": _TEXT, "reason": _TEXT}),
+    "RollbackRequest": _object({"reason": _TEXT}),
+    "EnrolRequest": _object(
+        {"enrolled": {"type": "number", "description": "The share of the units, larger than now, up to 1."}},
+        {"reason": _TEXT},
+    ),
+    "Done": _object({"sequence": _COUNT, "type": _TEXT, "sentence": _TEXT, "data": _OPEN}),
     "Health": _object({"alive": {"const": True}}),
     "Readiness": _object({"ready": {"type": "boolean"}, "reason": _MAYBE_TEXT}),
     "Error": _object(
@@ -154,9 +161,9 @@ _WHY = {
     400: "The body is not JSON.",
     401: "There are tokens, and none that we know was sent.",
     403: "The token has another scope, or another site's page asks.",
-    404: "No such path.",
+    404: "No such path, or no such version.",
     405: "Another method is expected.",
-    409: "The id came before with other features.",
+    409: "The id came before with other features; or the ledger does not allow this move.",
     413: "The body, or the number of rows, is too large.",
     422: "A row is wrong: the error names row, column, value found and what was expected. Nothing is logged.",
     503: "The store is full or locked, or no version answers. Nothing is logged.",
@@ -181,6 +188,10 @@ def _post(summary: str, takes: str | None, answers: dict[str, Any]) -> dict[str,
 def _get(summary: str, answers: dict[str, Any], *parameters: str) -> dict[str, Any]:
     queries = [{"name": name, "in": "query", "schema": _COUNT} for name in parameters]
     return {"get": {"summary": summary, **({"parameters": queries} if queries else {}), "responses": answers}}
+
+
+def _named(operations: dict[str, Any]) -> dict[str, Any]:
+    return {**operations, "parameters": [{"name": "name", "in": "path", "required": True, "schema": _TEXT}]}
 
 
 @cache
@@ -222,6 +233,23 @@ def _paths() -> dict[str, Any]:
         "/v1/versions": _get("Every registered version, and the place it holds.", _answers("Versions")),
         "/v1/ledger": _get("Events in order.", _answers("Ledger", 422, 503), "after", "limit"),
         "/v1/trials": _get("Every trial, and how it ended.", _answers("Trials", 503)),
+        "/v1/promote": _post(
+            "Make a version the incumbent, after it repeated its golden rows.",
+            "PromoteRequest",
+            _answers("Done", 400, 404, 409, 413, 422, 503),
+        ),
+        "/v1/rollback": _post(
+            "Take the incumbent back: the one before answers again, after it repeated its golden rows.",
+            "RollbackRequest",
+            _answers("Done", 400, 409, 413, 422, 503),
+        ),
+        "/v1/trials/{name}/enrol": _named(
+            _post(
+                "Let more units take part in the running trial.",
+                "EnrolRequest",
+                _answers("Done", 400, 409, 413, 422, 503),
+            )
+        ),
         "/healthz": _get("The process is alive.", _answers("Health")),
         "/readyz": _get(
             "A version is loaded and proved, and the store can be written.",
@@ -240,6 +268,6 @@ def _guarded(path: str, operations: dict[str, Any]) -> dict[str, Any]:
         return operations
     refusals = {str(code): _content(_WHY[code], "Error") for code in (401, 403)}
     return {
-        method: {**operation, "responses": operation["responses"] | refusals}
-        for method, operation in operations.items()
+        key: {**found, "responses": found["responses"] | refusals} if key in ("get", "post") else found
+        for key, found in operations.items()
     }
