@@ -1,14 +1,23 @@
 """Server and web as one app: what the HTTP server and Ray Serve load (uvicorn with factory=True).
 
-In: the project's folder in INCUMBENT_PROJECT (default: here), the clock in INCUMBENT_CLOCK (default: wall), the
-address that is listened on in INCUMBENT_HOST (default: 127.0.0.1), and INCUMBENT_INSECURE=1 where something else
-guards the door. Out: one ASGI application. Programs' paths go to `server.door`, every other one to the pages of
+In: the environment. Out: one ASGI application. Programs' paths go to `server.door`, every other one to the pages of
 `web`. Loads no step, no project and no plotting.
+
+    INCUMBENT_PROJECT   the project's folder (default: here)
+    INCUMBENT_CLOCK     wall (default) or replay
+    INCUMBENT_HOST      the address that is listened on (default: 127.0.0.1)
+    INCUMBENT_INSECURE  1: something else guards the door
+    INCUMBENT_NUMBERS   folder in which the answering processes keep their numbers (default: there is one process)
+    INCUMBENT_SLOT      which of them this one is
 """
 
 import os
 from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
 
+from incumbent.loop.meter import Meter
+from incumbent.server import metering, tracing
 from incumbent.server.access import Access
 from incumbent.server.control import Control
 from incumbent.server.door import Door, Receive, Scope, Send
@@ -17,35 +26,53 @@ from incumbent.server.serving import (
     CLOCK_VARIABLE,
     HOST_VARIABLE,
     INSECURE_VARIABLE,
+    NUMBERS_VARIABLE,
     PROJECT_VARIABLE,
+    SLOT_VARIABLE,
     open_door,
 )
 from incumbent.web.app import pages
 
-Pages = Callable[[Scope, Receive, Send], Awaitable[None]]
+Room = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class App:
     """Every door behind one address. Without pages every path is the programs' (an unknown one is a 404)."""
 
-    def __init__(self, door: Door, pages: Pages | None = None, control: Control | None = None) -> None:
-        self.door, self.pages, self.control = door, pages, control
+    def __init__(
+        self, door: Door, pages: Room | None = None, control: Control | None = None, metrics: Room | None = None
+    ) -> None:
+        self.door, self.pages, self.control, self.metrics = door, pages, control, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._owner(scope)(scope, receive, send)
 
-    def _owner(self, scope: Scope) -> Pages:
+    def _owner(self, scope: Scope) -> Room:
         if scope["type"] != "http":
             return self.door
-        if self.control is not None and self.control.owns(scope["path"]):
+        path = scope["path"]
+        if self.control is not None and self.control.owns(path):
             return self.control
-        return self.pages if self.pages is not None and not self.door.owns(scope["path"]) else self.door
+        if self.metrics is not None and path == "/metrics":
+            return self.metrics
+        return self.pages if self.pages is not None and not self.door.owns(path) else self.door
 
 
 def app() -> Edge:
     """The application of one process; its stores are closed at the end of the ASGI lifespan."""
-    door = open_door(os.environ.get(PROJECT_VARIABLE, "."), os.environ.get(CLOCK_VARIABLE, "wall"))
+    asked = os.environ.get
+    door = open_door(asked(PROJECT_VARIABLE, "."), asked(CLOCK_VARIABLE, "wall"))
+    folder = asked(NUMBERS_VARIABLE)
+    access = Access(asked(HOST_VARIABLE, "127.0.0.1"), asked(INSECURE_VARIABLE) == "1")
+    return around(door, access, Path(folder) if folder else None, asked(SLOT_VARIABLE, "0"))
+
+
+def around(door: Door, access: Access, folder: Path | None = None, slot: str = "0") -> Edge:
+    """A door with everything that stands beside and before it."""
     facts, config = door.answerer.facts, door.answerer.config
-    access = Access(os.environ.get(HOST_VARIABLE, "127.0.0.1"), os.environ.get(INSECURE_VARIABLE) == "1")
-    whole = App(door, pages(facts, config), Control(config, facts))
-    return Edge(whole, access, facts.ledger, config.serve.poll_s)
+    meter = Meter()
+    numbers = metering.Numbers(meter, partial(metering.reading, door.answerer), folder, slot)
+    metrics = metering.Metrics(numbers, config.task.name)
+    whole = App(door, pages(facts, config), Control(config, facts, meter), metrics)
+    log = tracing.AccessLog() if config.serve.access_log else None
+    return Edge(whole, access, facts.ledger, numbers, config.serve.poll_s, log)

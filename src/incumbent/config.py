@@ -167,6 +167,8 @@ class Serve:
     max_rows: int = _setting(10_000, "Rows a request.", "rows")
     max_ahead_s: float = _setting(300.0, "A request time further ahead of the clock is refused.", "s")
     tick_s: float = _setting(60.0, "How often the ticker runs.", "s")
+    log_format: Literal["text", "json"] = _setting("text", "One line a record on standard error: text, or JSON.")
+    access_log: bool = _setting(False, "Log a line for every request: method, path, status, rows, milliseconds, id.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,18 +15,15 @@ import numpy as np
 import pytest
 
 from incumbent import config
-from incumbent.asgi import App
+from incumbent.asgi import around
 from incumbent.loop import fold, promote
 from incumbent.records import DAY, Column, Roles, Signature, Version
 from incumbent.runtimes import artefact
 from incumbent.runtimes.rule import Rule
 from incumbent.server.access import Access
-from incumbent.server.control import Control
 from incumbent.server.door import Door
-from incumbent.server.edge import Edge
 from incumbent.server.serving import open_door, serve
 from incumbent.storage.opening import open_facts
-from incumbent.web.app import pages
 
 TOML = """
 [task]
@@ -88,9 +85,7 @@ class Running:
         self.door: Door = open_door(folder, clock)
         app: Any = self.door
         if guard is not None:
-            facts, settings = self.door.answerer.facts, self.door.answerer.config
-            whole = App(self.door, pages(facts, settings), Control(settings, facts))
-            app = Edge(whole, guard, facts.ledger, settings.serve.poll_s)
+            app = around(self.door, guard)
         self._stop, ready, urls = threading.Event(), threading.Event(), []
 
         def say(url: str) -> None:
@@ -119,9 +114,11 @@ class Child:
 
     CODE = "import sys; from incumbent.server.serving import serve; serve(sys.argv[1], port=0, json_line=True)"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         command = [sys.executable, "-W", "error", "-c", self.CODE, str(folder)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **environment}
+        )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, self.process.communicate()[1].decode()
@@ -159,11 +156,11 @@ def run() -> Iterator[Callable[..., Running]]:
 
 
 @pytest.fixture
-def spawn() -> Iterator[Callable[[Path], Child]]:
+def spawn() -> Iterator[Callable[..., Child]]:
     started: list[Child] = []
 
-    def spawns(folder: Path) -> Child:
-        started.append(Child(folder))
+    def spawns(folder: Path, **environment: str) -> Child:
+        started.append(Child(folder, **environment))
         return started[-1]
 
     yield spawns
@@ -174,3 +171,9 @@ def spawn() -> Iterator[Callable[[Path], Child]]:
 @pytest.fixture
 def server(site: Site, run: Callable[..., Running]) -> Running:
     return run(site.folder)
+
+
+@pytest.fixture
+def server_with_edge(site: Site, run: Callable[..., Running]) -> Running:
+    """With everything that `incumbent.asgi` puts around the door."""
+    return run(site.folder, guard=Access())

@@ -2,6 +2,9 @@
 
 edge        what every request passes, whichever door it is for
 access      may it pass? tokens with scopes, and no other site's pages
+tracing     the id of a request, and the lines of the log
+metering    /metrics: the numbers of every answering process
+replying    one answer as ASGI sends it
 wire        JSON bodies in, requests and outcomes out; answers in, JSON bytes out
 refusing    every error as one JSON shape and a status
 batch       a batch is whatever arrived while the last one was being answered

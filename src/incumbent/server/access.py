@@ -42,6 +42,7 @@ class Refused:
     """What is answered instead."""
 
     status: int
+    type: str
     body: bytes
     headers: list[tuple[bytes, bytes]]
 
@@ -192,8 +193,8 @@ def _without_port(host: bytes) -> bytes:
 
 
 def _unknown(message: str) -> Refused:
-    return Refused(401, simple("Unauthorized", message), [*_ASK])
+    return Refused(401, "Unauthorized", simple("Unauthorized", message), [*_ASK])
 
 
 def _forbidden(message: str) -> Refused:
-    return Refused(403, simple("Forbidden", message), [])
+    return Refused(403, "Forbidden", simple("Forbidden", message), [])

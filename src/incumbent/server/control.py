@@ -7,8 +7,8 @@ are those of the command line; the application asks for them over HTTP, under th
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import msgspec
 
@@ -17,16 +17,15 @@ from incumbent.config import Config
 from incumbent.errors import DataError, DecisionRefused
 from incumbent.loop import promote as ledgers
 from incumbent.loop.fold import roles as fold
+from incumbent.loop.meter import Meter
 from incumbent.loop.sentences import sentence
 from incumbent.records import Event, Json, Micros
 from incumbent.server import wire
 from incumbent.server.proving import Proves, apart
 from incumbent.server.refusing import refusal, simple
+from incumbent.server.replying import Receive, Scope, Send, reply
 from incumbent.storage.opening import Facts
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Body = TypeVar("Body")
 
 PATHS = ("/v1/promote", "/v1/rollback", "/v1/trials/{name}/enrol")
@@ -72,27 +71,24 @@ class _Enrol(msgspec.Struct, forbid_unknown_fields=True):
 class Control:
     """The ASGI application of `PATHS`. A verb runs in a thread: proving a version takes its time."""
 
-    def __init__(self, config: Config, facts: Facts, proves: Proves | None = None) -> None:
-        self._facts, self._proves = facts, proves or apart(config)
+    def __init__(self, config: Config, facts: Facts, meter: Meter, proves: Proves | None = None) -> None:
+        self._facts, self._meter, self._proves = facts, meter, proves or apart(config)
 
     def owns(self, path: str) -> bool:
         """Is this one of the verbs?"""
         return path in PATHS or _ENROL.fullmatch(path) is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [(b"content-type", b"application/json")]
         if scope["method"] != "POST":
-            status, body = 405, simple("WrongMethod", f"found {scope['method']}, expected POST")
-            headers.append((b"allow", b"POST"))
-        else:
-            try:
-                verb = self._verb(scope["path"], await _read(receive), f"token:{scope.get('incumbent.who', '(none)')}")
-                status, body = 200, wire.document(_said(await asyncio.to_thread(verb)))
-            except Exception as error:  # the edge: whatever happens becomes one JSON shape
-                status, body = refusal(error)
-        headers.append((b"content-length", b"%d" % len(body)))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+            said = simple("WrongMethod", f"found {scope['method']}, expected POST")
+            return await reply(send, 405, said, [(b"allow", b"POST")])
+        try:
+            verb = self._verb(scope["path"], await _read(receive), f"token:{scope.get('incumbent.who', '(none)')}")
+            status, body = 200, wire.document(_said(await asyncio.to_thread(verb)))
+        except Exception as error:  # the edge: whatever happens becomes one JSON shape
+            status, body = refusal(error)
+            self._meter.refused(status, type(error).__name__)
+        await reply(send, status, body)
 
     def _verb(self, path: str, body: bytes, actor: str) -> Callable[[], Event]:
         facts, proves, at = self._facts, self._proves, wall()

@@ -1,72 +1,106 @@
-"""What every request passes on its way in and out, whichever door it is for: may it pass?
+"""What every request passes on its way in and out, whichever door it is for.
 
-In: the application behind, and the Access that guards it. Out: an ASGI application. Also polls the ledger for tokens
-while the application lives.
+In: the application behind, who guards it, who counts. Out: an ASGI application. A request gets an id, is asked for its
+token, is counted with its status, and logged where that is wanted. Beside the requests the edge polls the ledger for
+tokens and publishes this process's numbers.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable
+from time import perf_counter
 
 from incumbent.errors import StorageError
+from incumbent.server import tracing
 from incumbent.server.access import Access, needs
+from incumbent.server.metering import Numbers, template
+from incumbent.server.replying import App, Message, Receive, Scope, Send, reply
 from incumbent.storage.base import Ledger
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
+PUBLISH_S = 1.0
 _LOGGER = logging.getLogger("incumbent.server")
 
 
 class Edge:
     """Reads the tokens at once, and every `poll_s` again."""
 
-    def __init__(self, app: App, access: Access, ledger: Ledger, poll_s: float) -> None:
-        self.app, self.access = app, access
-        self._ledger, self._poll_s = ledger, poll_s
+    def __init__(
+        self,
+        app: App,
+        access: Access,
+        ledger: Ledger,
+        numbers: Numbers,
+        poll_s: float = 1.0,
+        log: tracing.AccessLog | None = None,
+    ) -> None:
+        self.app, self.access, self.numbers = app, access, numbers
+        self._meter, self._ledger, self._poll_s, self._log = numbers.meter, ledger, poll_s, log
         access.follow(ledger)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            refused = self.access.allows(scope, needs(scope["method"], scope["path"]))
+        if scope["type"] != "http":
+            return await self._live(scope, receive, send)
+        started = perf_counter()
+        method, path = scope["method"], scope["path"]
+        id = tracing.request_id(scope["headers"])
+        tracing.current.set(id)
+        status = 500  # what the server says when no answer was begun
+
+        def watched(message: Message) -> Awaitable[None]:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", id)]
+            return send(message)
+
+        try:
+            refused = self.access.allows(scope, needs(method, path))
             if refused is None:
-                await self.app(scope, receive, send)
+                await self.app(scope, receive, watched)
             else:
-                await reply(send, refused.status, refused.body, refused.headers)
-        elif scope["type"] == "lifespan":
-            await self._live(scope, receive, send)
+                self._meter.refused(refused.status, refused.type)
+                await reply(watched, refused.status, refused.body, refused.headers)
+        finally:
+            self._count(scope, method, path, status, perf_counter() - started)
+
+    def _count(self, scope: Scope, method: str, path: str, status: int, seconds: float) -> None:
+        self._meter.replied(template(path), status)
+        if path == "/v1/predict" and status == 200:
+            self._meter.answered(seconds)
+        if self._log is not None:
+            self._log.line(method, path, status, scope.get("incumbent.rows"), seconds)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         ending = asyncio.Event()
-        following = asyncio.create_task(self._keep_following(ending))
+        beside = [asyncio.create_task(_keep(ending, self._poll_s, self._follow))]
+        if self.numbers.shared:
+            beside.append(asyncio.create_task(_keep(ending, PUBLISH_S, self.numbers.publish)))
 
         async def heard() -> Message:
             """The stores are closed when the application behind hears of the end: nobody may be reading then."""
             message = await receive()
             if message["type"] == "lifespan.shutdown":
                 ending.set()
-                await following
+                await asyncio.gather(*beside)
             return message
 
         await self.app(scope, heard, send)
+        self.numbers.publish(living=False)
 
-    async def _keep_following(self, ending: asyncio.Event) -> None:
-        while not await _set_within(ending, self._poll_s):
-            try:
-                await asyncio.to_thread(self.access.follow, self._ledger)
-            except StorageError as error:
-                _LOGGER.error("the tokens cannot be read now, those known still count: %s", error)
+    def _follow(self) -> None:
+        try:
+            self.access.follow(self._ledger)
+        except StorageError as error:
+            _LOGGER.error("the tokens cannot be read now, those known still count: %s", error)
 
 
-async def reply(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-    """One JSON answer."""
-    kind = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": [*kind, *headers]})
-    await send({"type": "http.response.body", "body": body})
+async def _keep(ending: asyncio.Event, every_s: float, work: Callable[[], object]) -> None:
+    """Work in a thread again and again until the end."""
+    while not await _set_within(ending, every_s):
+        try:
+            await asyncio.to_thread(work)
+        except Exception as error:  # what nobody waits for does not end at an error: it is tried again
+            _LOGGER.error("unexpected error beside the answers", exc_info=error)
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:

@@ -250,6 +250,10 @@ def _paths() -> dict[str, Any]:
                 _answers("Done", 400, 409, 413, 422, 503),
             )
         ),
+        "/metrics": _get(
+            "The numbers of every answering process, as Prometheus reads them.",
+            {"200": {"description": "Prometheus text or OpenMetrics.", "content": {"text/plain": {"schema": _TEXT}}}},
+        ),
         "/healthz": _get("The process is alive.", _answers("Health")),
         "/readyz": _get(
             "A version is loaded and proved, and the store can be written.",

@@ -32,6 +32,8 @@ PROJECT_VARIABLE = "INCUMBENT_PROJECT"
 CLOCK_VARIABLE = "INCUMBENT_CLOCK"
 HOST_VARIABLE = "INCUMBENT_HOST"
 INSECURE_VARIABLE = "INCUMBENT_INSECURE"
+NUMBERS_VARIABLE = "INCUMBENT_NUMBERS"
+SLOT_VARIABLE = "INCUMBENT_SLOT"
 BACKLOG = 2048
 GRACE_S = 30
 
@@ -91,7 +93,7 @@ def serve(
             http="httptools",
             lifespan="on",
             access_log=False,
-            log_level="warning",
+            log_config=None,
             timeout_graceful_shutdown=GRACE_S,
             server_header=False,
             date_header=False,
