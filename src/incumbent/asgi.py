@@ -22,15 +22,16 @@ from incumbent.server.access import Access
 from incumbent.server.control import Control
 from incumbent.server.door import Door, Receive, Scope, Send
 from incumbent.server.edge import Edge
-from incumbent.server.serving import (
+from incumbent.server.listening import (
     CLOCK_VARIABLE,
     HOST_VARIABLE,
     INSECURE_VARIABLE,
     NUMBERS_VARIABLE,
     PROJECT_VARIABLE,
     SLOT_VARIABLE,
-    open_door,
 )
+from incumbent.server.numbers import Numbers
+from incumbent.server.serving import open_door
 from incumbent.web.app import pages
 
 Room = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -71,7 +72,7 @@ def around(door: Door, access: Access, folder: Path | None = None, slot: str = "
     """A door with everything that stands beside and before it."""
     facts, config = door.answerer.facts, door.answerer.config
     meter = Meter()
-    numbers = metering.Numbers(meter, partial(metering.reading, door.answerer), folder, slot)
+    numbers = Numbers(meter, partial(metering.reading, door.answerer), folder, slot)
     metrics = metering.Metrics(numbers, config.task.name)
     whole = App(door, pages(facts, config), Control(config, facts, meter), metrics)
     log = tracing.AccessLog() if config.serve.access_log else None

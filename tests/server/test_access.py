@@ -10,7 +10,8 @@ import pytest
 from incumbent.errors import ConfigError
 from incumbent.loop import tokens
 from incumbent.records import DAY
-from incumbent.server.access import Access, needs, refuse_open_address
+from incumbent.server.access import Access, needs
+from incumbent.server.listening import refuse_open_address
 from incumbent.server.serving import serve
 
 WAIT_S = 20.0

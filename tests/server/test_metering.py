@@ -15,7 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families as families
 
 from incumbent import __version__
 from incumbent.loop.meter import Meter
-from incumbent.server.metering import COUNTERS, HISTOGRAMS, LEVELS, Numbers, Reading, template, text
+from incumbent.server.metering import COUNTERS, HISTOGRAMS, LEVELS, template, text
+from incumbent.server.numbers import Numbers, Reading
 
 WAIT_S = 30.0
 ROW = {"rows": [{"features": {"hour": 5}}]}

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from incumbent.errors import ConfigError
-from incumbent.server.serving import listening, serve
+from incumbent.server.listening import listening
+from incumbent.server.serving import serve
 
 WAIT_S = 30.0
 

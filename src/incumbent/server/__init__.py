@@ -3,7 +3,8 @@
 edge        what every request passes, whichever door it is for
 access      may it pass? tokens with scopes, and no other site's pages
 tracing     the id of a request, and the lines of the log
-metering    /metrics: the numbers of every answering process
+numbers     those of every answering process, in one small file each
+metering    /metrics: what Prometheus reads of them
 replying    one answer as ASGI sends it
 wire        JSON bodies in, requests and outcomes out; answers in, JSON bytes out
 refusing    every error as one JSON shape and a status

@@ -12,12 +12,11 @@ import binascii
 import time
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from typing import Any
 
-from incumbent.errors import ConfigError
 from incumbent.loop import tokens
 from incumbent.records import Event
+from incumbent.server.listening import is_loopback
 from incumbent.server.refusing import simple
 from incumbent.storage.base import Ledger
 
@@ -146,24 +145,6 @@ class Access:
                 known.clear()
             known[header] = grant
         return grant
-
-
-def is_loopback(host: str) -> bool:
-    """Is this an address that only this machine reaches?"""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def refuse_open_address(host: str, insecure: bool, guarded: Callable[[], bool] = lambda: False) -> None:
-    """Without a token only this machine may ask; `insecure` says that something else guards the door. `guarded` is
-    asked only where it matters."""
-    if not (insecure or is_loopback(host) or guarded()):
-        raise ConfigError(
-            f"found the address {host}, which others can reach, and no token guards it: make one with "
-            "`incumbent token add`, listen on 127.0.0.1, or say --insecure if something else guards it."
-        )
 
 
 def _grant(header: bytes, grants: tokens.Grants) -> tokens.Grant | None:

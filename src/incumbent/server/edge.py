@@ -13,7 +13,8 @@ from time import perf_counter
 from incumbent.errors import StorageError
 from incumbent.server import tracing
 from incumbent.server.access import Access, needs
-from incumbent.server.metering import Numbers, template
+from incumbent.server.metering import template
+from incumbent.server.numbers import Numbers
 from incumbent.server.replying import App, Message, Receive, Scope, Send, reply
 from incumbent.storage.base import Ledger
 

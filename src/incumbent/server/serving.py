@@ -1,11 +1,9 @@
-"""A socket, a server, and an orderly end.
+"""One process that answers: a server on a listening socket, and an orderly end.
 
-In: a project's folder and an address. Out: a process that answers HTTP until SIGTERM or Ctrl-C, and then
-finishes what it took. We open the listening socket ourselves: uvicorn's own has protocol 0, on which asyncio
-does not set TCP_NODELAY.
+In: a project's folder and an address, or a socket that somebody else opened. Out: a process that answers HTTP until
+SIGTERM or Ctrl-C, and then finishes what it took.
 """
 
-import json
 import os
 import signal
 import socket
@@ -21,20 +19,12 @@ import uvicorn
 from incumbent import config as configuration
 from incumbent.engines.opening import opener
 from incumbent.errors import ConfigError
-from incumbent.loop import tokens
 from incumbent.loop.answer import Answerer, Clock
-from incumbent.server.access import refuse_open_address
 from incumbent.server.door import Door
+from incumbent.server.listening import announcer, environment, guarded, listening, refuse_open_address, url_of
 from incumbent.storage.opening import open_facts
 
 APP = "incumbent.asgi:app"
-PROJECT_VARIABLE = "INCUMBENT_PROJECT"
-CLOCK_VARIABLE = "INCUMBENT_CLOCK"
-HOST_VARIABLE = "INCUMBENT_HOST"
-INSECURE_VARIABLE = "INCUMBENT_INSECURE"
-NUMBERS_VARIABLE = "INCUMBENT_NUMBERS"
-SLOT_VARIABLE = "INCUMBENT_SLOT"
-BACKLOG = 2048
 GRACE_S = 30
 
 
@@ -77,57 +67,35 @@ def serve(
     in a thread. Raises ConfigError for an address that others can reach without a token or `insecure`, or one
     that is taken.
     """
-    refuse_open_address(host, insecure, lambda: _guarded(folder))
-    os.environ |= {
-        PROJECT_VARIABLE: str(folder),
-        CLOCK_VARIABLE: clock,
-        HOST_VARIABLE: host,
-        INSECURE_VARIABLE: "1" if insecure else "0",
-    }
+    refuse_open_address(host, insecure, lambda: guarded(folder))
+    os.environ |= environment(folder, clock, host, insecure)
     with listening(host, port) as listener:
-        url = _url(host, listener.getsockname()[1])
-        settings = uvicorn.Config(
-            app,
-            factory=isinstance(app, str),
-            loop=_loop(),
-            http="httptools",
-            lifespan="on",
-            access_log=False,
-            log_config=None,
-            timeout_graceful_shutdown=GRACE_S,
-            server_header=False,
-            date_header=False,
-            ws="none",
-        )
-        settings.load()
-        server = _Server(settings, lambda: (ready or _printer(json_line))(url))
-        with _ends(server, stop):
-            server.run(sockets=[listener])
+        say, url = ready or announcer(json_line), url_of(host, listener.getsockname()[1])
+        answer_on(listener, app, lambda: say(url), stop)
 
 
-def _guarded(folder: str | Path) -> bool:
-    with open_facts(configuration.load(folder)) as facts:
-        return bool(tokens.grants(facts.ledger.events(types=tokens.TYPES)))
-
-
-@contextmanager
-def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A listening TCP socket; port 0 is a free one. ConfigError when the address is taken or not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except OSError as error:
-            raise ConfigError(
-                f"cannot listen on {host}:{port}: {error.strerror}; choose another --port (0: a free one)"
-            ) from error
-        listener.listen(BACKLOG)
-        listener.setblocking(False)
-        yield listener
-    finally:
-        listener.close()
+def answer_on(
+    listener: socket.socket, app: Any, ready: Callable[[], None], stop: threading.Event | None = None
+) -> None:
+    """Answer on a listening socket until SIGTERM, Ctrl-C or `stop`. `ready` is called once the first request can be
+    answered."""
+    settings = uvicorn.Config(
+        app,
+        factory=isinstance(app, str),
+        loop=_loop(),
+        http="httptools",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
+        date_header=False,
+        ws="none",
+    )
+    settings.load()
+    server = _Server(settings, ready)
+    with _ends(server, stop):
+        server.run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
@@ -163,20 +131,6 @@ def _ends(server: uvicorn.Server, stop: threading.Event | None) -> Iterator[None
 def _end_on(server: uvicorn.Server, stop: threading.Event) -> None:
     stop.wait()
     server.should_exit = True
-
-
-def _printer(json_line: bool) -> Callable[[str], None]:
-    def say(url: str) -> None:
-        print(
-            json.dumps({"url": url, "pid": os.getpid()}) if json_line else f"incumbent serves {url}",
-            flush=True,
-        )
-
-    return say
-
-
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _loop() -> Literal["uvloop", "asyncio"]:
