@@ -161,6 +161,7 @@ class Serve:
 
     host: str = _setting("127.0.0.1", "Address to listen on; another than loopback needs a token.")
     port: int = _setting(8080, "Port; 0: a free one.")
+    workers: int = _setting(1, "Answering processes; 0: one, without a supervisor.", "processes")
     deadline_ms: float = _setting(1000.0, "A version that is later than this is passed over.", "ms")
     poll_s: float = _setting(1.0, "How often the ledger is read for new routes.", "s")
     max_body_mb: float = _setting(16.0, "Larger requests are refused (413).", "MB")
@@ -314,6 +315,8 @@ def _check(config: Config, where: str) -> None:
         value = getattr(getattr(config, section), name)
         if not 0 < value < 1:
             raise ConfigError(f"{where}: {key} = {value}, expected a share between 0 and 1")
+    if config.serve.workers < 0:
+        raise ConfigError(f"{where}: serve.workers = {config.serve.workers}, expected 0 or more")
     if config.task.label_time and not config.task.time:
         raise ConfigError(f"{where}: task.label_time is set without task.time: no row could be put in order")
     if config.task.timezone:

@@ -14,5 +14,9 @@ reading     what can be read: status, versions, ledger, trials, health
 control     the verbs that change who answers: promote, roll back, enrol more units
 proving     does a version repeat its golden rows? in this process, or in one of its own
 openapi     the document that describes all of it
-serving     a socket, a server, and an orderly end
+listening   the address: may it be, is it free
+serving     one process that answers, and an orderly end
+supervising n of them and one ticker, kept alive behind one socket
+answering   one of them, from its side
+lifeline    a child that ends when its parent is gone
 """
