@@ -9,6 +9,8 @@ replying    one answer as ASGI sends it
 wire        JSON bodies in, requests and outcomes out; answers in, JSON bytes out
 refusing    every error as one JSON shape and a status
 batch       a batch is whatever arrived while the last one was being answered
+limits      how much may be asked at once
+patience    how long a client may take to ask
 door        the ASGI application: paths, limits, and the work beside the answers
 reading     what can be read: status, versions, ledger, trials, health
 control     the verbs that change who answers: promote, roll back, enrol more units

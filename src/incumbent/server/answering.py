@@ -14,8 +14,10 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
+from incumbent import config
 from incumbent.errors import IncumbentError
 from incumbent.server import lifeline, tracing
+from incumbent.server.listening import PROJECT_VARIABLE
 
 
 def main() -> None:
@@ -29,7 +31,8 @@ def main() -> None:
 
         with socket.socket(fileno=listens) as listener:
             listener.set_inheritable(False)
-            answer_on(listener, APP, lambda: _say(speaks, {"ready": True}))
+            limits = config.load(os.environ[PROJECT_VARIABLE]).serve
+            answer_on(listener, limits, APP, lambda: _say(speaks, {"ready": True}))
     except IncumbentError as error:
         _say(speaks, {"error": f"{type(error).__name__}: {error}", "exit_code": error.exit_code})
         sys.exit(error.exit_code)

@@ -166,7 +166,7 @@ _WHY = {
     409: "The id came before with other features; or the ledger does not allow this move.",
     413: "The body, or the number of rows, is too large.",
     422: "A row is wrong: the error names row, column, value found and what was expected. Nothing is logged.",
-    503: "The store is full or locked, or no version answers. Nothing is logged.",
+    503: "The store is full or locked, no version answers, or too many rows wait. Nothing is logged.",
 }
 
 

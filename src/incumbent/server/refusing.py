@@ -9,6 +9,7 @@ import logging
 from typing import Any
 
 from incumbent.errors import (
+    Crowded,
     DataError,
     DecisionRefused,
     IncumbentError,
@@ -48,7 +49,7 @@ def refusal(error: Exception) -> tuple[int, bytes]:
     if isinstance(error, StorageError):
         _LOGGER.error("%s: %s", type(error).__name__, error)
         return 503, _body(error, _STORES.get(type(error), _STORE))
-    if isinstance(error, DataError):
+    if isinstance(error, DataError | Crowded):
         return error.status, _body(error, str(error))
     if isinstance(error, PredictError):
         _LOGGER.error("%s", error)

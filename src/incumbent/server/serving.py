@@ -4,6 +4,7 @@ In: a project's folder and an address, or a socket that somebody else opened. Ou
 SIGTERM or Ctrl-C, and then finishes what it took.
 """
 
+import asyncio
 import os
 import signal
 import socket
@@ -22,10 +23,12 @@ from incumbent.errors import ConfigError
 from incumbent.loop.answer import Answerer, Clock
 from incumbent.server.door import Door
 from incumbent.server.listening import announcer, environment, guarded, listening, refuse_open_address, url_of
+from incumbent.server.patience import BoundedProtocol, Patience
 from incumbent.storage.opening import open_facts
 
 APP = "incumbent.asgi:app"
 GRACE_S = 30
+TICKS_A_SECOND = 10
 
 
 def open_door(folder: str | Path, clock: str = "wall") -> Door:
@@ -71,11 +74,15 @@ def serve(
     os.environ |= environment(folder, clock, host, insecure)
     with listening(host, port) as listener:
         say, url = ready or announcer(json_line), url_of(host, listener.getsockname()[1])
-        answer_on(listener, app, lambda: say(url), stop)
+        answer_on(listener, configuration.load(folder).serve, app, lambda: say(url), stop)
 
 
 def answer_on(
-    listener: socket.socket, app: Any, ready: Callable[[], None], stop: threading.Event | None = None
+    listener: socket.socket,
+    limits: configuration.Serve,
+    app: Any,
+    ready: Callable[[], None],
+    stop: threading.Event | None = None,
 ) -> None:
     """Answer on a listening socket until SIGTERM, Ctrl-C or `stop`. `ready` is called once the first request can be
     answered."""
@@ -83,32 +90,53 @@ def answer_on(
         app,
         factory=isinstance(app, str),
         loop=_loop(),
-        http="httptools",
+        http=BoundedProtocol,
         lifespan="on",
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=limits.keep_alive_s,
+        proxy_headers=False,
         server_header=False,
         date_header=False,
         ws="none",
     )
     settings.load()
-    server = _Server(settings, ready)
+    server = _Server(settings, ready, Patience(limits.head_s, limits.body_s))
     with _ends(server, stop):
         server.run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    """Says once that it is ready."""
+    """Says once that it is ready, and lets go who is too slow."""
 
-    def __init__(self, settings: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, settings: uvicorn.Config, ready: Callable[[], None], patience: Patience) -> None:
         super().__init__(settings)
-        self._ready = ready
+        self._ready, self._patience = ready, patience
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS_A_SECOND == 0:
+            self._patience.look(self.server_state.connections)
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """What was taken is finished; a request that is still being sent was not taken."""
+        self._patience.hurry()
+        looking = asyncio.create_task(self._keep_looking())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            looking.cancel()
+
+    async def _keep_looking(self) -> None:
+        while True:
+            self._patience.look(self.server_state.connections)
+            await asyncio.sleep(0.1)
 
 
 @contextmanager
