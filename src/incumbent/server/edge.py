@@ -7,8 +7,9 @@ tokens and publishes this process's numbers.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
+from typing import Protocol, cast
 
 from incumbent.errors import StorageError
 from incumbent.server import tracing
@@ -18,8 +19,21 @@ from incumbent.server.numbers import Numbers
 from incumbent.server.replying import App, Message, Receive, Scope, Send, reply
 from incumbent.storage.base import Ledger
 
+Headers = Sequence[tuple[bytes, bytes]]
+Answer = Callable[[int, bytes, Headers], None]
+
 PUBLISH_S = 1.0
 _LOGGER = logging.getLogger("incumbent.server")
+
+
+class Quick(Protocol):
+    """An application that takes whole prediction requests beside ASGI."""
+
+    most_bytes: int
+
+    def take(self, scope: Scope, body: bytes, answer: Answer, /) -> None: ...
+
+    def too_large(self, scope: Scope, answer: Answer, /) -> None: ...
 
 
 class Edge:
@@ -36,6 +50,9 @@ class Edge:
     ) -> None:
         self.app, self.access, self.numbers = app, access, numbers
         self._meter, self._ledger, self._poll_s, self._log = numbers.meter, ledger, poll_s, log
+        if hasattr(app, "most_bytes"):  # it takes whole prediction requests, and so do we
+            self._quick = cast(Quick, app)
+            self.most_bytes = self._quick.most_bytes
         access.follow(ledger)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,6 +80,35 @@ class Edge:
                 await reply(watched, refused.status, refused.body, refused.headers)
         finally:
             self._count(scope, method, path, status, perf_counter() - started)
+
+    # --- the same for whole prediction requests, without a task and two messages for each
+
+    def take(self, scope: Scope, body: bytes, answer: Answer) -> None:
+        """Answer `POST /v1/predict` by calling `answer(status, body, headers)` once, now or later."""
+        replied = self._watched(scope, answer)
+        refused = self.access.allows(scope, "predict")
+        if refused is None:
+            self._quick.take(scope, body, replied)
+        else:
+            self._meter.refused(refused.status, refused.type)
+            replied(refused.status, refused.body, refused.headers)
+        tracing.current.set(None)  # no task, no context of its own: what is logged later has no id
+
+    def too_large(self, scope: Scope, answer: Answer) -> None:
+        """Refuse a body that is larger than `most_bytes`."""
+        self._quick.too_large(scope, self._watched(scope, answer))
+        tracing.current.set(None)
+
+    def _watched(self, scope: Scope, answer: Answer) -> Answer:
+        started = perf_counter()
+        id = tracing.request_id(scope["headers"])
+        tracing.current.set(id)
+
+        def replied(status: int, body: bytes, headers: Headers = ()) -> None:
+            answer(status, body, [*headers, (b"x-request-id", id)])
+            self._count(scope, "POST", "/v1/predict", status, perf_counter() - started)
+
+        return replied
 
     def _count(self, scope: Scope, method: str, path: str, status: int, seconds: float) -> None:
         self._meter.replied(template(path), status)

@@ -61,7 +61,7 @@ class Patience:
                 self._since[connection] = cycle, what, since
                 continue
             ended += 1
-            if what == "body" and not cycle.response_started:
+            if what == "body" and not getattr(cycle, "response_started", False):
                 _end(connection, b"408 Request Timeout", simple("TooSlow", _TOO_SLOW))
             else:
                 connection.transport.close()
