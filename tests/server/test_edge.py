@@ -1,5 +1,6 @@
 """An application that takes whole prediction requests is guarded, counted and traced as any other."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -93,6 +94,24 @@ def test_a_body_that_is_too_large_keeps_its_headers(edge: Edge) -> None:
     answers: list[Any] = []
     edge.too_large(asked(x_request_id=b"a"), lambda *answer: answers.append(answer))
     assert answers == [(413, b"{}", [(b"connection", b"close"), (b"x-request-id", b"a")])]
+
+
+async def _closes(edge: Edge) -> list[Any]:
+    said: list[Any] = []
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    async def receive() -> Any:
+        raise AssertionError("nothing is read")
+
+    await edge({"type": "websocket", "path": "/"}, receive, send)
+    return said
+
+
+def test_there_is_no_door_but_http(edge: Edge) -> None:
+    """A web socket is closed, unread."""
+    assert asyncio.run(_closes(edge)) == [{"type": "websocket.close"}]
 
 
 def test_only_an_application_that_takes_whole_requests_is_offered_them(edge: Edge, site: Any) -> None:

@@ -88,7 +88,7 @@ class Control:
         except Exception as error:  # the edge: whatever happens becomes one JSON shape
             status, body = refusal(error)
             self._meter.refused(status, type(error).__name__)
-        await reply(send, status, body)
+        await reply(send, status, body, [(b"retry-after", b"1")] if status == 503 else [])
 
     def _verb(self, path: str, body: bytes, actor: str) -> Callable[[], Event]:
         facts, proves, at = self._facts, self._proves, wall()

@@ -57,7 +57,7 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return await self._live(scope, receive, send)
+            return await (self._live(scope, receive, send) if scope["type"] == "lifespan" else _closed(send))
         started = perf_counter()
         method, path = scope["method"], scope["path"]
         id = tracing.request_id(scope["headers"])
@@ -139,6 +139,11 @@ class Edge:
             self.access.follow(self._ledger)
         except StorageError as error:
             _LOGGER.error("the tokens cannot be read now, those known still count: %s", error)
+
+
+async def _closed(send: Send) -> None:
+    """There is no door for anything but HTTP."""
+    await send({"type": "websocket.close"})
 
 
 async def _keep(ending: asyncio.Event, every_s: float, work: Callable[[], object]) -> None:
