@@ -12,7 +12,7 @@ import typer
 import incumbent
 from incumbent import config
 from incumbent.cli import app
-from incumbent.server import openapi
+from incumbent.server import metering, openapi
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -97,9 +97,24 @@ def test_every_endpoint_is_documented() -> None:
     page = text(DOCS / "http.md")
     for path, operations in openapi.document()["paths"].items():
         for method, operation in operations.items():
+            if method == "parameters":
+                continue
             assert f"`{method.upper()} {path}" in page, f"{method} {path}"
             for status in operation["responses"]:
                 assert status in page, f"{method} {path} may answer {status}"
+
+
+def test_every_metric_is_documented() -> None:
+    """docs/http.md has a row for each, with its labels."""
+    page = text(DOCS / "http.md")
+    shown = {
+        **{f"{name}_total": labels for name, (_, labels) in metering.COUNTERS.items()},
+        **{f"{name}_seconds": labels for name, (_, labels) in metering.HISTOGRAMS.items()},
+        **{name: labels for name, (_, labels) in metering.LEVELS.items()},
+    }
+    for name, labels in shown.items():
+        (row,) = re.findall(rf"^\| `incumbent_{name}` \|(.*?)\|.*\|$", page, re.MULTILINE)
+        assert re.findall(r"`(\w+)`", row) == list(labels), name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -159,14 +159,23 @@ class Reviewing:
 class Serve:
     """The HTTP server and the answering path."""
 
-    host: str = _setting("127.0.0.1", "Address to listen on; another than loopback needs --insecure for now.")
+    host: str = _setting("127.0.0.1", "Address to listen on; another than loopback needs a token.")
     port: int = _setting(8080, "Port; 0: a free one.")
+    workers: int = _setting(1, "Answering processes; 0: one, without a supervisor.", "processes")
     deadline_ms: float = _setting(1000.0, "A version that is later than this is passed over.", "ms")
     poll_s: float = _setting(1.0, "How often the ledger is read for new routes.", "s")
     max_body_mb: float = _setting(16.0, "Larger requests are refused (413).", "MB")
     max_rows: int = _setting(10_000, "Rows a request.", "rows")
+    max_waiting_rows: int = _setting(20_000, "Rows that may wait for their answer; more are refused (503).", "rows")
+    max_columns: int = _setting(2_000, "Features that a row may carry; more are refused (422).", "features")
+    max_string: int = _setting(10_000, "Length of a text feature; a longer one is refused (422).", "characters")
+    head_s: float = _setting(10.0, "A client that takes longer to send the head of a request is let go.", "s")
+    body_s: float = _setting(30.0, "A client that takes longer to send a body is let go (408).", "s")
+    keep_alive_s: int = _setting(65, "How long a connection may be idle between two requests.", "s")
     max_ahead_s: float = _setting(300.0, "A request time further ahead of the clock is refused.", "s")
     tick_s: float = _setting(60.0, "How often the ticker runs.", "s")
+    log_format: Literal["text", "json"] = _setting("text", "One line a record on standard error: text, or JSON.")
+    access_log: bool = _setting(False, "Log a line for every request: method, path, status, rows, milliseconds, id.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +321,8 @@ def _check(config: Config, where: str) -> None:
         value = getattr(getattr(config, section), name)
         if not 0 < value < 1:
             raise ConfigError(f"{where}: {key} = {value}, expected a share between 0 and 1")
+    if config.serve.workers < 0:
+        raise ConfigError(f"{where}: serve.workers = {config.serve.workers}, expected 0 or more")
     if config.task.label_time and not config.task.time:
         raise ConfigError(f"{where}: task.label_time is set without task.time: no row could be put in order")
     if config.task.timezone:

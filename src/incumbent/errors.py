@@ -17,6 +17,7 @@
     │   ├── PredictTimeout          later than its deadline
     │   ├── BadOutput               wrong shape, NaN or out of range
     │   └── EngineDied              its worker process is gone
+    ├── Crowded                     too many rows wait for their answer already     HTTP 503
     ├── StorageError                a fact could not be kept or read                HTTP 503
     │   ├── StoreFull               the disk is full; what was acknowledged stays
     │   ├── StoreLocked             another process holds it for too long
@@ -138,6 +139,12 @@ class EngineDied(PredictError):
     """The worker process of a version is gone."""
 
     reason = "died"
+
+
+class Crowded(IncumbentError):
+    """Too many rows wait for their answer already; nothing of this request was taken."""
+
+    status = 503
 
 
 class StorageError(IncumbentError):

@@ -8,16 +8,19 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
 from incumbent import config
+from incumbent.asgi import around
 from incumbent.loop import fold, promote
 from incumbent.records import DAY, Column, Roles, Signature, Version
 from incumbent.runtimes import artefact
 from incumbent.runtimes.rule import Rule
+from incumbent.server.access import Access
 from incumbent.server.door import Door
 from incumbent.server.serving import open_door, serve
 from incumbent.storage.opening import open_facts
@@ -66,15 +69,23 @@ class Site:
     def lead(self, name: str) -> None:
         promote.promote(self.facts.ledger, self.roles, name, at=DAY, actor="test", reason="a test")
 
+    def split(self, name: str, enrolled: float) -> None:
+        promote.start_trial(
+            self.facts.ledger, self.roles, name, at=DAY, actor="test", mode="split", enrolled=enrolled, reason="a test"
+        )
+
     def shadow(self, name: str) -> None:
         promote.start_trial(self.facts.ledger, self.roles, name, at=DAY, actor="test", mode="shadow", reason="a test")
 
 
 class Running:
-    """A server in a thread of this process, and its door."""
+    """A server in a thread of this process, and its door. `guard` puts the edge around it."""
 
-    def __init__(self, folder: Path, clock: str = "wall") -> None:
+    def __init__(self, folder: Path, clock: str = "wall", guard: Access | None = None) -> None:
         self.door: Door = open_door(folder, clock)
+        app: Any = self.door
+        if guard is not None:
+            app = around(self.door, guard)
         self._stop, ready, urls = threading.Event(), threading.Event(), []
 
         def say(url: str) -> None:
@@ -84,7 +95,7 @@ class Running:
         self._thread = threading.Thread(
             target=serve,
             args=(folder,),
-            kwargs={"port": 0, "clock": clock, "app": self.door, "ready": say, "stop": self._stop},
+            kwargs={"port": 0, "clock": clock, "app": app, "ready": say, "stop": self._stop},
         )
         self._thread.start()
         assert ready.wait(30)
@@ -103,9 +114,11 @@ class Child:
 
     CODE = "import sys; from incumbent.server.serving import serve; serve(sys.argv[1], port=0, json_line=True)"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         command = [sys.executable, "-W", "error", "-c", self.CODE, str(folder)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **environment}
+        )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, self.process.communicate()[1].decode()
@@ -133,8 +146,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def run() -> Iterator[Callable[..., Running]]:
     started: list[Running] = []
 
-    def runs(folder: Path, clock: str = "wall") -> Running:
-        started.append(Running(folder, clock))
+    def runs(folder: Path, clock: str = "wall", guard: Access | None = None) -> Running:
+        started.append(Running(folder, clock, guard))
         return started[-1]
 
     yield runs
@@ -143,11 +156,11 @@ def run() -> Iterator[Callable[..., Running]]:
 
 
 @pytest.fixture
-def spawn() -> Iterator[Callable[[Path], Child]]:
+def spawn() -> Iterator[Callable[..., Child]]:
     started: list[Child] = []
 
-    def spawns(folder: Path) -> Child:
-        started.append(Child(folder))
+    def spawns(folder: Path, **environment: str) -> Child:
+        started.append(Child(folder, **environment))
         return started[-1]
 
     yield spawns
@@ -158,3 +171,9 @@ def spawn() -> Iterator[Callable[[Path], Child]]:
 @pytest.fixture
 def server(site: Site, run: Callable[..., Running]) -> Running:
     return run(site.folder)
+
+
+@pytest.fixture
+def server_with_edge(site: Site, run: Callable[..., Running]) -> Running:
+    """With everything that `incumbent.asgi` puts around the door."""
+    return run(site.folder, guard=Access())

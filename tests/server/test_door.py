@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from incumbent.storage.journal import Journal
+
 from incumbent.errors import StoreDamaged
 
 WAIT_S = 20.0
@@ -190,22 +192,23 @@ def test_a_full_disk_is_503_and_what_was_acknowledged_stays(server: Any, site: A
     writer = server.door.answerer.facts.log._log._database._writer
     pages = writer.execute("PRAGMA page_count").fetchone()[0]
     writer.execute(f"PRAGMA max_page_count = {pages}")
-    refused = server.http.post("/v1/predict", json=rows(*range(500)))
+    many = {"rows": [{"id": f"row {i}", "features": {"hour": i}} for i in range(500)]}
+    refused = server.http.post("/v1/predict", json=many)
     assert refused.status_code == 503
     error = refused.json()["error"]
     assert error["type"] == "StoreFull"
     assert str(site.folder) not in refused.text
     assert site.facts.log.totals().predictions == 1
     writer.execute("PRAGMA max_page_count = 1000000")
-    assert server.http.post("/v1/predict", json=rows(*range(500))).status_code == 200
+    assert server.http.post("/v1/predict", json=many).status_code == 200
     assert "kept" in site.facts.log.find(["kept"])
 
 
 def test_a_locked_store_is_503(server: Any, site: Any) -> None:
     """Another process that holds the file for too long: the reason is named, and nothing is kept."""
-    other = site.facts.log._database
+    other = site.facts.log._log._database
     with other.writing():
-        refused = server.http.post("/v1/predict", json=rows(1))
+        refused = server.http.post("/v1/predict", json=rows(1, id="a"))
     assert (refused.status_code, refused.json()["error"]["type"]) == (503, "StoreLocked")
     assert refused.headers["retry-after"] == "1"
     assert site.facts.log.totals().predictions == 0
@@ -218,7 +221,7 @@ def test_no_path_and_no_trace_leaks(server: Any, monkeypatch: pytest.MonkeyPatch
     def fails(*args: object) -> None:
         raise error
 
-    monkeypatch.setattr(server.door.answerer.facts.log.__class__, "append", fails)
+    monkeypatch.setattr(Journal, "append", fails)
     response = server.http.post("/v1/predict", json=rows(1))
     assert response.status_code == (503 if isinstance(error, StoreDamaged) else 500)
     assert "secret" not in response.text

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from incumbent.server import control
 from incumbent.server.openapi import document
 
 ROW = {"features": {"hour": 5, "carrier": "UA"}}
@@ -34,7 +35,10 @@ def validator(schema: dict[str, Any]) -> Draft202012Validator:
 def test_the_document_and_the_server_name_the_same_paths(server: Any) -> None:
     """And the same methods."""
     served = {path: set(methods) for path, methods in server.door._paths.items()}
-    documented = {path: {method.upper() for method in methods} for path, methods in document()["paths"].items()}
+    served |= {path: {"POST"} for path in control.PATHS} | {"/metrics": {"GET"}}
+    documented = {
+        path: {m.upper() for m in methods if m != "parameters"} for path, methods in document()["paths"].items()
+    }
     assert documented == served
     assert server.http.get("/openapi.json").json() == document()
 

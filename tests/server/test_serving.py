@@ -6,14 +6,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from incumbent.errors import ConfigError
-from incumbent.server.serving import listening, refuse_open_address, serve
+from incumbent.server.listening import listening
+from incumbent.server.serving import serve
 
 WAIT_S = 30.0
 
@@ -139,20 +139,6 @@ def test_the_replay_clock_takes_its_time_from_the_requests(site: Any, run: Any) 
     assert server.http.post("/v1/predict", json={"rows": [row]}).status_code == 200
     refused = server.http.post("/v1/predict", json={"rows": [{"features": {"hour": 1}}]})
     assert (refused.status_code, refused.json()["error"]["column"]) == (422, "at")
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "example.org"])
-def test_an_open_address_needs_to_be_meant(host: str, tmp_path: Path) -> None:
-    """Others could reach it, and no token guards it: refused before anything is opened."""
-    with pytest.raises(ConfigError, match="--insecure"):
-        serve(tmp_path, host=host)
-    refuse_open_address(host, insecure=True)
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
-def test_this_machine_may_ask(host: str) -> None:
-    """Loopback needs no token."""
-    refuse_open_address(host, insecure=False)
 
 
 def test_a_taken_port_is_said() -> None:

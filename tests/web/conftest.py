@@ -30,7 +30,7 @@ from incumbent.records import (
     Signature,
     Version,
 )
-from incumbent.server.serving import listening
+from incumbent.server.listening import listening
 from incumbent.storage.opening import Facts, open_facts
 from incumbent.storage.pictures import Pictures
 from incumbent.web.app import pages

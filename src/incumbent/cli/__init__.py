@@ -3,6 +3,7 @@
     onset      init try register doctor          before there is anything to serve
     judging    baseline gate live speed upkeep why   the five steps, and why it broke
     control    status log promote rollback       what production machines need: no judging package is loaded
+    access     token                             who may ask the server for what
     serving    serve
     rehearsing rehearse demo                     replay a past through the real server
     output     tables, JSON, exit codes
@@ -18,7 +19,7 @@ import typer
 from typer.exceptions import TyperException
 
 import incumbent
-from incumbent.cli import control, judging, onset, output, rehearsing, serving
+from incumbent.cli import access, control, judging, onset, output, rehearsing, serving
 from incumbent.errors import IncumbentError, MissingExtra
 
 app = typer.Typer(
@@ -33,7 +34,7 @@ app = typer.Typer(
 JUDGING = {"scipy", "sklearn", "pandas", "lightgbm", "skl2onnx", "onnxmltools", "onnx", "narwhals", "altair",
            "vl_convert", "skops"}  # fmt: skip
 
-for group in (onset, judging, serving, control, rehearsing):
+for group in (onset, judging, serving, control, access, rehearsing):
     group.add_to(app)
 
 

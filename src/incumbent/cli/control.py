@@ -11,11 +11,11 @@ from incumbent.cli import options, output
 from incumbent.cli.options import HERE, AsJson, Folder, Now, Reason
 from incumbent.clock import wall
 from incumbent.config import Config
-from incumbent.loop import promote as ledgers
 from incumbent.loop.fold import roles as fold
 from incumbent.loop.sentences import sentence
 from incumbent.records import Event, Roles, Version, moment
-from incumbent.runtimes import artefact
+from incumbent.server import control as verbs
+from incumbent.server.proving import here
 from incumbent.storage.opening import Facts, open_facts
 
 
@@ -83,19 +83,16 @@ def show_log(
 def promote(version: str, reason: Reason, project: Folder = HERE, now: Now = None) -> None:
     """Make a version the incumbent, by a person's decision. The one before stays loaded behind it."""
     with _facts(settings := config.load(project)) as facts:
-        roles = fold(facts.ledger.events())
-        _proves(facts, settings)(ledgers.answering(roles, version))
-        event = ledgers.promote(facts.ledger, roles, version, at=options.moment(now) or wall(), actor=options.actor(),
-                                reason=reason)
+        event = verbs.promote(facts, here(settings, facts.blobs), version, at=options.moment(now) or wall(),
+                              actor=options.actor(), reason=reason)
     output.say(sentence(event))
 
 
 def rollback(reason: Reason, project: Folder = HERE, now: Now = None) -> None:
     """Take the incumbent back: the version that served before it answers again, after it proved its golden rows."""
     with _facts(settings := config.load(project)) as facts:
-        roles = fold(facts.ledger.events())
-        event = ledgers.roll_back(facts.ledger, roles, _proves(facts, settings), at=options.moment(now) or wall(),
-                                  actor=options.actor(), reason=reason)
+        event = verbs.roll_back(facts, here(settings, facts.blobs), at=options.moment(now) or wall(),
+                                actor=options.actor(), reason=reason)
     output.say(sentence(event))
 
 
@@ -106,14 +103,6 @@ def _facts(settings: Config) -> Iterator[Facts]:
         yield facts
     finally:
         facts.close()
-
-
-def _proves(facts: Facts, settings: Config) -> Any:
-    def prove(version: Version) -> None:
-        """The version comes from our own ledger, which vouches for a pickle in it."""
-        artefact.open_version(facts.blobs, version.manifest, settings.versions, known=(version.manifest,))
-
-    return prove
 
 
 def _described(version: Version, roles: Roles) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from incumbent.cli import options, output
 from incumbent.cli.options import HERE, AsJson, Folder, Now, Reason
 from incumbent.errors import IncumbentError
 from incumbent.records import Decision, Evidence, moment
+from incumbent.server import lifeline
 
 live_app = typer.Typer(no_args_is_help=True, help="Step 3: is it better on live traffic?")
 upkeep_app = typer.Typer(no_args_is_help=True, help="Step 5: is it still right? What is due?")
@@ -142,6 +143,7 @@ def upkeep_tick(
     json: AsJson = False,
 ) -> None:
     """Look at the trial, the watch and what is due; do it, and say why. Running it twice changes nothing more."""
+    lifeline.hold()  # a ticker of a supervisor that was killed ends too
     with _open(project) as opened:
         while True:
             try:

@@ -79,7 +79,7 @@ def try_model(
         output.say(f"{incumbent} is the incumbent; the project is in {folder}")
     if stop:
         raise typer.Exit(output.exit_code(verdict.verdict))
-    serve(folder, host=None, port=port, clock="wall", tick=False, insecure=False, json=json)
+    serve(folder, port=port, tick=False, json=json)
 
 
 def init(

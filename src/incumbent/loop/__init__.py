@@ -16,4 +16,6 @@
     decide     all evidence in, one decision out
     promote    append the decision (in the words of `sentences`); a rollback is one more line
     fold       who holds which place: a fold over the ledger
+    meter      how much, how fast, how often: plain numbers of one process
+    tokens     who may ask for what: another fold over it
 """

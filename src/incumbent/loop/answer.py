@@ -27,6 +27,7 @@ from incumbent.errors import IncumbentError, PredictError, RowError
 from incumbent.loop import asked as rows_asked
 from incumbent.loop import fold, log, outcome, predict, route, shadow
 from incumbent.loop.asked import Asked, Unanswered
+from incumbent.loop.meter import Meter
 from incumbent.records import SECOND, Answer, Micros, Outcome, Request, Roles, Routes, Signature
 from incumbent.runtimes.base import Floats
 from incumbent.runtimes.reading import Reader
@@ -91,6 +92,7 @@ class Answerer:
     ) -> None:
         self.config, self.facts, self.clock = config, facts, clock
         self.counts: Counter[str] = Counter()
+        self.meter = Meter()
         self.now, self.new_id = now, log.Ids()
         self.waiting = 0
         """Rows that were taken and not answered yet."""
@@ -102,7 +104,7 @@ class Answerer:
         self._open_engine, self._monotonic = open_engine, monotonic
         self._metric = metrics.get(config.task.metric, config.task.kind)
         self._private = log.privacy(config.task.private, config.task.unit, config.store_path)
-        self.writer = log.Writer(facts.log, config.store.durability, self._private, self._settled)
+        self.writer = log.Writer(facts.log, config.store.durability, self._private, self._settled, self.meter.committed)
         self._state = State()
         self._retired: list[State] = []
         self._arrived: list[Asked] = []
@@ -301,6 +303,7 @@ class Answerer:
                 asked.left -= 1
                 if not asked.left:
                     self._answered.append(asked)
+        self.meter.served(version, len(rows), latency / 1e6, group.assigned[0].version, reason)
         if reason is not None:
             self.counts[f"fallback:{reason}"] += len(rows)
         if self._answered and not self._scheduled:

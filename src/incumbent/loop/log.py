@@ -117,11 +117,19 @@ class Writer:
 
     `durability` commit: an answer leaves when its rows are committed; fsync: when they are on the disk, one flush for
     all that were committed meanwhile; behind: at once, and its rows follow within BEHIND_S. `settled` hears of each
-    Asked, on the loop, with `error` set where its rows could not be kept.
+    Asked, on the loop, with `error` set where its rows could not be kept; `committed` of the seconds of each append.
     """
 
-    def __init__(self, log: Log, durability: str, private: Privacy, settled: Callable[[list[Asked]], None]) -> None:
-        self.seconds, self.commits, self.lost_rows = 0.0, 0, 0
+    def __init__(
+        self,
+        log: Log,
+        durability: str,
+        private: Privacy,
+        settled: Callable[[list[Asked]], None],
+        committed: Callable[[float], None],
+    ) -> None:
+        self.lost_rows = 0
+        self._count = committed
         self._log, self._durability, self._private, self._settled = log, durability, private, settled
         self._own, self._others = _Line(log.append_new), _Line(log.append_rows)
         self._committed: list[Asked] = []
@@ -189,10 +197,6 @@ class Writer:
         started = perf_counter()
         line.append(rows, None)
         self._count(perf_counter() - started)
-
-    def _count(self, seconds: float) -> None:
-        self.seconds += seconds
-        self.commits += 1
 
     def _kept(self, batch: list[Asked]) -> None:
         if self._durability != "fsync":

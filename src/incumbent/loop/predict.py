@@ -214,6 +214,11 @@ class Lane:
         self._slow = 0
         self._thread: ThreadPoolExecutor | None = None
 
+    @property
+    def rows(self) -> int:
+        """Rows that wait for its thread."""
+        return sum(len(group.rows) for group, _ in self.waiting)
+
     def ask(self, group: Group) -> Floats:
         """Ask the engine on the spot, through its breaker; PredictError when it does not answer."""
         columns = self._columns(group)

@@ -113,4 +113,6 @@ _SENTENCES: dict[str, Callable[[Data], str]] = {
     "RetrainRefused": lambda data: f"A retrain ({data['cause']}) was refused",
     "WatchStarted": lambda data: f"{data['version']} is scored beside the incumbent for a while",
     "WatchStopped": lambda data: f"{data['version']} is no longer scored beside the incumbent",
+    "TokenAdded": lambda data: f"Token {data['name']} was given out for {', '.join(data['scopes'])}",
+    "TokenRevoked": lambda data: f"Token {data['name']} was taken back",
 }

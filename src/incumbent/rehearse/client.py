@@ -26,7 +26,7 @@ class RequestFailed(IncumbentError):
 
 
 class Server:
-    """`incumbent serve` as a child on a free port of this machine, without a ticker.
+    """`incumbent serve` as a child on a free port of this machine, without a ticker and without a supervisor.
 
     `clock` is "replay" (time comes from the requests) or "wall". `seconds` of each request are kept in
     `latencies` (only answered predictions).
@@ -38,7 +38,7 @@ class Server:
         self.latencies: list[float] = []
         self._out = (log or folder / "server.log").open("wb")
         command = [sys.executable, "-m", "incumbent", "serve", "--project", str(folder), "--no-tick"]
-        command += ["--clock", clock, "--port", "0", "--json"]
+        command += ["--clock", clock, "--port", "0", "--workers", "0", "--json"]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self._child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._out, env=environment)
         self.url = self._ready()

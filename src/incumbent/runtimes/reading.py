@@ -33,15 +33,15 @@ class Surprise(Exception):
 
 
 class Reader:
-    """Reads rows of one signature. `quick` is False where a column has a type or a name (with a quotation mark in it)
-    that only the careful way reads."""
+    """Reads rows of one signature. `texts` are the places of its text columns; `quick` is False where a column has a
+    type or a name (with a quotation mark in it) that only the careful way reads."""
 
     def __init__(self, signature: Signature) -> None:
         self.signature = signature
         self.quick = all(column.type in _TYPES and not _AWKWARD.search(column.name) for column in signature.columns)
         self._names = signature.names
         self._places = {name: i for i, name in enumerate(self._names)}
-        self._texts = [i for i, c in enumerate(signature.columns) if c.type == "string"]
+        self.texts = [i for i, c in enumerate(signature.columns) if c.type == "string"]
         self._numbers = [i for i, c in enumerate(signature.columns) if c.type != "string"]
         self._whole = [i for i, c in enumerate(signature.columns) if c.type == "integer"]
         self._decode = msgspec.json.Decoder(_struct(signature)).decode if self.quick else None
@@ -69,7 +69,7 @@ class Reader:
 
     def columns(self, values: Sequence[Values]) -> Columns | None:
         """Typed columns of rows; None when one of them needs care after all (5.5 for an integer, 1e999)."""
-        if not self._texts:
+        if not self.texts:
             matrix = np.array(values, dtype=np.float64).reshape(len(values), len(self._names))
             return Table(matrix, self._names, self._places) if self._fine(matrix, self._whole) else None
         by_column = list(zip(*values, strict=True))

@@ -17,6 +17,7 @@ from incumbent.errors import DataError, IncumbentError, StorageError
 from incumbent.loop.answer import Answerer
 from incumbent.loop.asked import Asked
 from incumbent.server import openapi, reading, wire
+from incumbent.server.limits import refuse_crowd
 from incumbent.server.refusing import refusal, simple
 
 Scope = MutableMapping[str, Any]
@@ -25,7 +26,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Reply = tuple[int, bytes]
 Headers = Sequence[tuple[bytes, bytes]]
-Handler = Callable[[bytes, Mapping[str, str]], Awaitable[Reply]]
+Handler = Callable[[bytes, Scope], Awaitable[Reply]]
 
 DRAIN_S = 20.0
 TIDY_S = 2.0
@@ -88,13 +89,14 @@ class Door:
             )
         try:
             body = await _body(scope, receive, self.most_bytes)
-            status, content = await methods[method](body, _query(scope))
+            status, content = await methods[method](body, scope)
         except Exception as error:  # the edge: whatever happens becomes one JSON shape, and is counted
             return self._refused(error)
         return status, content, []
 
     def _refused(self, error: Exception) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
         status, content = refusal(error)
+        self.answerer.meter.refused(status, type(error).__name__)
         self._count(error, status)
         headers = [(b"connection", b"close")] if isinstance(error, wire.TooLarge) else []
         return status, content, headers + ([(b"retry-after", b"1")] if status == 503 else [])
@@ -105,7 +107,9 @@ class Door:
 
     def _limits(self) -> wire.Limits:
         answerer = self.answerer
-        return wire.Limits(answerer.config.serve.max_rows, None if answerer.clock == "replay" else answerer.now())
+        serve = answerer.config.serve
+        now = None if answerer.clock == "replay" else answerer.now()
+        return wire.Limits(serve.max_rows, now, serve.max_columns, serve.max_string)
 
     def take(self, scope: Scope, body: bytes, reply: Callable[[int, bytes, Headers], None]) -> None:
         """Answer `POST /v1/predict` (see `server.quick`)."""
@@ -123,7 +127,7 @@ class Door:
             reply(200, content, ())
 
         try:
-            answerer.take(wire.asked(body, self._limits(), answerer.state, answerer.new_id), done)
+            answerer.take(self._asked(scope, body), done)
         except Exception as error:
             reply(*self._refused(error))
 
@@ -131,41 +135,49 @@ class Door:
         """Refuse a body that is larger than `most_bytes`."""
         reply(*self._refused(_too_large(self.most_bytes)))
 
-    async def _predict(self, body: bytes, query: Mapping[str, str]) -> Reply:
+    def _asked(self, scope: Scope, body: bytes) -> Asked:
         answerer = self.answerer
-        asked = await answerer.ask(wire.asked(body, self._limits(), answerer.state, answerer.new_id))
+        asked = wire.asked(body, self._limits(), answerer.state, answerer.new_id)
+        scope["incumbent.rows"] = len(asked.ids)  # for the access log
+        refuse_crowd(answerer.waiting, len(asked.ids), answerer.config.serve.max_waiting_rows)
+        return asked
+
+    async def _predict(self, body: bytes, scope: Scope) -> Reply:
+        answerer = self.answerer
+        asked = await answerer.ask(self._asked(scope, body))
         answerer.counts["requests"] += 1
         return 200, wire.predictions(asked)
 
-    async def _outcomes(self, body: bytes, query: Mapping[str, str]) -> Reply:
+    async def _outcomes(self, body: bytes, scope: Scope) -> Reply:
         outcomes = wire.outcomes(body, self._limits())
         return 200, wire.document(await self._in(self._reads, self.answerer.receive, outcomes))
 
-    async def _follow(self, body: bytes, query: Mapping[str, str]) -> Reply:
+    async def _follow(self, body: bytes, scope: Scope) -> Reply:
         await self._in(self._beside, self.answerer.follow)
         return 200, wire.document(reading.followed(self.answerer))
 
-    async def _status(self, body: bytes, query: Mapping[str, str]) -> Reply:
+    async def _status(self, body: bytes, scope: Scope) -> Reply:
         return 200, wire.document(reading.status(self.answerer, time.monotonic() - self._started))
 
-    async def _versions(self, body: bytes, query: Mapping[str, str]) -> Reply:
+    async def _versions(self, body: bytes, scope: Scope) -> Reply:
         return 200, wire.document(reading.versions(self.answerer))
 
-    async def _ledger(self, body: bytes, query: Mapping[str, str]) -> Reply:
+    async def _ledger(self, body: bytes, scope: Scope) -> Reply:
+        query = _query(scope)
         after, limit = _number(query, "after", 0), min(_number(query, "limit", 1000), reading.MOST_EVENTS)
         return 200, wire.document(await self._in(self._reads, reading.ledger, self.answerer, after, limit))
 
-    async def _trials(self, body: bytes, query: Mapping[str, str]) -> Reply:
+    async def _trials(self, body: bytes, scope: Scope) -> Reply:
         return 200, wire.document(await self._in(self._reads, reading.trials, self.answerer))
 
-    async def _healthz(self, body: bytes, query: Mapping[str, str]) -> Reply:
+    async def _healthz(self, body: bytes, scope: Scope) -> Reply:
         return 200, wire.document(reading.health())
 
-    async def _readyz(self, body: bytes, query: Mapping[str, str]) -> Reply:
+    async def _readyz(self, body: bytes, scope: Scope) -> Reply:
         status, said = await self._in(self._beside, reading.readiness, self.answerer)
         return status, wire.document(said)
 
-    async def _openapi(self, body: bytes, query: Mapping[str, str]) -> Reply:
+    async def _openapi(self, body: bytes, scope: Scope) -> Reply:
         return 200, wire.document(openapi.document())
 
     async def _in(self, executor: ThreadPoolExecutor, work: Callable[..., Any], *arguments: Any) -> Any:

@@ -4,6 +4,8 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
+from incumbent.server.access import OPEN
+
 Schema = dict[str, Any]
 
 _TEXT: Schema = {"type": "string"}
@@ -131,6 +133,13 @@ _SCHEMAS: dict[str, Schema] = {
             )
         }
     ),
+    "PromoteRequest": _object({"version": _TEXT, "reason": _TEXT}),
+    "RollbackRequest": _object({"reason": _TEXT}),
+    "EnrolRequest": _object(
+        {"enrolled": {"type": "number", "description": "The share of the units, larger than now, up to 1."}},
+        {"reason": _TEXT},
+    ),
+    "Done": _object({"sequence": _COUNT, "type": _TEXT, "sentence": _TEXT, "data": _OPEN}),
     "Health": _object({"alive": {"const": True}}),
     "Readiness": _object({"ready": {"type": "boolean"}, "reason": _MAYBE_TEXT}),
     "Error": _object(
@@ -150,12 +159,14 @@ _SCHEMAS: dict[str, Schema] = {
 
 _WHY = {
     400: "The body is not JSON.",
-    404: "No such path.",
+    401: "There are tokens, and none that we know was sent.",
+    403: "The token has another scope, or another site's page asks.",
+    404: "No such path, or no such version.",
     405: "Another method is expected.",
-    409: "The id came before with other features.",
+    409: "The id came before with other features; or the ledger does not allow this move.",
     413: "The body, or the number of rows, is too large.",
     422: "A row is wrong: the error names row, column, value found and what was expected. Nothing is logged.",
-    503: "The store is full or locked, or no version answers. Nothing is logged.",
+    503: "The store is full or locked, no version answers, or too many rows wait. Nothing is logged.",
 }
 
 
@@ -179,10 +190,13 @@ def _get(summary: str, answers: dict[str, Any], *parameters: str) -> dict[str, A
     return {"get": {"summary": summary, **({"parameters": queries} if queries else {}), "responses": answers}}
 
 
+def _named(operations: dict[str, Any]) -> dict[str, Any]:
+    return {**operations, "parameters": [{"name": "name", "in": "path", "required": True, "schema": _TEXT}]}
+
+
 @cache
 def document() -> dict[str, Any]:
     """The whole document."""
-    unready = {"503": _content("No version is loaded, or the store cannot be written.", "Readiness")}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -190,31 +204,74 @@ def document() -> dict[str, Any]:
             "version": version("incumbent"),
             "description": "Predictions from the version that earned its place; the truth that comes later.",
         },
-        "paths": {
-            "/v1/predict": _post(
-                "Answer rows; each answer is in the log before it leaves.",
-                "PredictRequest",
-                _answers("PredictResponse", 400, 409, 413, 422, 503),
-            ),
-            "/v1/outcomes": _post(
-                "Tell what became known about predictions.",
-                "OutcomesRequest",
-                _answers("OutcomeCounts", 400, 413, 422, 503),
-            ),
-            "/v1/follow": _post("Read the ledger now instead of at the next poll.", None, _answers("Followed", 503)),
-            "/v1/status": _get("What this process does now.", _answers("Status")),
-            "/v1/versions": _get("Every registered version, and the place it holds.", _answers("Versions")),
-            "/v1/ledger": _get("Events in order.", _answers("Ledger", 422, 503), "after", "limit"),
-            "/v1/trials": _get("Every trial, and how it ended.", _answers("Trials", 503)),
-            "/healthz": _get("The process is alive.", _answers("Health")),
-            "/readyz": _get(
-                "A version is loaded and proved, and the store can be written.",
-                _answers("Readiness") | unready,
-            ),
-            "/openapi.json": _get(
-                "This document.",
-                {"200": {"description": "OpenAPI 3.1.", "content": {"application/json": {"schema": _OPEN}}}},
-            ),
+        "security": [{"token": []}, {}],
+        "paths": {path: _guarded(path, operations) for path, operations in _paths().items()},
+        "components": {
+            "schemas": _SCHEMAS,
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "Needed once there is a token."}
+            },
         },
-        "components": {"schemas": _SCHEMAS},
+    }
+
+
+def _paths() -> dict[str, Any]:
+    unready = {"503": _content("No version is loaded, or the store cannot be written.", "Readiness")}
+    return {
+        "/v1/predict": _post(
+            "Answer rows; each answer is in the log before it leaves.",
+            "PredictRequest",
+            _answers("PredictResponse", 400, 409, 413, 422, 503),
+        ),
+        "/v1/outcomes": _post(
+            "Tell what became known about predictions.",
+            "OutcomesRequest",
+            _answers("OutcomeCounts", 400, 413, 422, 503),
+        ),
+        "/v1/follow": _post("Read the ledger now instead of at the next poll.", None, _answers("Followed", 503)),
+        "/v1/status": _get("What this process does now.", _answers("Status")),
+        "/v1/versions": _get("Every registered version, and the place it holds.", _answers("Versions")),
+        "/v1/ledger": _get("Events in order.", _answers("Ledger", 422, 503), "after", "limit"),
+        "/v1/trials": _get("Every trial, and how it ended.", _answers("Trials", 503)),
+        "/v1/promote": _post(
+            "Make a version the incumbent, after it repeated its golden rows.",
+            "PromoteRequest",
+            _answers("Done", 400, 404, 409, 413, 422, 503),
+        ),
+        "/v1/rollback": _post(
+            "Take the incumbent back: the one before answers again, after it repeated its golden rows.",
+            "RollbackRequest",
+            _answers("Done", 400, 409, 413, 422, 503),
+        ),
+        "/v1/trials/{name}/enrol": _named(
+            _post(
+                "Let more units take part in the running trial.",
+                "EnrolRequest",
+                _answers("Done", 400, 409, 413, 422, 503),
+            )
+        ),
+        "/metrics": _get(
+            "The numbers of every answering process, as Prometheus reads them.",
+            {"200": {"description": "Prometheus text or OpenMetrics.", "content": {"text/plain": {"schema": _TEXT}}}},
+        ),
+        "/healthz": _get("The process is alive.", _answers("Health")),
+        "/readyz": _get(
+            "A version is loaded and proved, and the store can be written.",
+            _answers("Readiness") | unready,
+        ),
+        "/openapi.json": _get(
+            "This document.",
+            {"200": {"description": "OpenAPI 3.1.", "content": {"application/json": {"schema": _OPEN}}}},
+        ),
+    }
+
+
+def _guarded(path: str, operations: dict[str, Any]) -> dict[str, Any]:
+    """What a path may answer before its door is reached."""
+    if path in OPEN:
+        return operations
+    refusals = {str(code): _content(_WHY[code], "Error") for code in (401, 403)}
+    return {
+        key: {**found, "responses": found["responses"] | refusals} if key in ("get", "post") else found
+        for key, found in operations.items()
     }

@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from incumbent.server.patience import BoundedProtocol
+
 Headers = Sequence[tuple[bytes, bytes]]
 Reply = Callable[[int, bytes, Headers], None]
 PATH = b"/v1/predict"
-BODY_S = 30.0
-"""How long the rest of a body may take, once its beginning was there."""
 
 
 class Quick(Protocol):
@@ -36,7 +36,7 @@ class Exchange:
     """One request and its response, where uvicorn has its cycle: the protocol tells it what came."""
 
     __slots__ = (
-        "_late", "body", "disconnected", "keep_alive", "message_event", "more_body", "on_response", "protocol", "quick",
+        "body", "disconnected", "keep_alive", "message_event", "more_body", "on_response", "protocol", "quick",
         "response_complete", "scope", "taken",
     )  # fmt: skip
 
@@ -46,30 +46,25 @@ class Exchange:
         self.more_body = True
         self.disconnected = self.response_complete = self.taken = False
         self.message_event = self
-        self._late: Any = None
 
     def set(self) -> None:
         """More of the body came, or all of it, or the client went away."""
         if self.taken or self.response_complete:
             return
         if self.disconnected:
-            self._in_time()
-        elif not self.more_body:
+            return
+        if not self.more_body:
             self.taken = True
-            self._in_time()
             if len(self.body) > self.quick.most_bytes:
                 self.quick.too_large(self.scope, self.reply)
             else:
                 self.quick.take(self.scope, bytes(self.body), self.reply)
         elif len(self.body) > self.quick.most_bytes:
             self.taken = True
-            self._in_time()
             self.keep_alive = False
             self.quick.too_large(self.scope, self.reply)
         else:
             self.protocol.flow.resume_reading()
-            if self._late is None:
-                self._late = self.protocol.loop.call_later(BODY_S, self._give_up)
 
     def reply(self, status: int, body: bytes, headers: Headers = ()) -> None:
         """Write the whole response."""
@@ -91,18 +86,6 @@ class Exchange:
             transport.write(start + b"\r\n" + body)
         protocol.on_response_complete()
 
-    def _in_time(self) -> None:
-        if self._late is not None:
-            self._late.cancel()
-            self._late = None
-
-    def _give_up(self) -> None:
-        """The rest of the body did not come."""
-        self._late = None
-        if not self.taken:
-            self.taken = self.response_complete = True
-            self.protocol.transport.close()
-
 
 def found(app: Any) -> Quick | None:
     """The application, if it knows the quick way."""
@@ -112,7 +95,7 @@ def found(app: Any) -> Quick | None:
 def protocol(quick: Callable[[], Quick | None]) -> type[HttpToolsProtocol]:
     """uvicorn's protocol with the quick way in it. `quick` is asked for at each request: None takes uvicorn's way."""
 
-    class QuickProtocol(HttpToolsProtocol):
+    class QuickProtocol(BoundedProtocol):
         def on_headers_complete(self) -> None:
             if self.url == PATH and self.parser.get_method() == b"POST" and self._is_plain():
                 answers = quick()
@@ -123,13 +106,6 @@ def protocol(quick: Callable[[], Quick | None]) -> type[HttpToolsProtocol]:
                     self.cycle = Exchange(self, answers, scope, keep_alive)  # type: ignore[assignment]
                     return
             super().on_headers_complete()
-
-        def shutdown(self) -> None:
-            """Who has not said all of its request by now was not taken: let it go."""
-            if isinstance(self.cycle, Exchange) and not self.cycle.taken:
-                self.transport.close()
-            else:
-                super().shutdown()
 
         def _declared(self) -> int:
             for name, value in self.headers:

@@ -9,13 +9,18 @@ import logging
 from typing import Any
 
 from incumbent.errors import (
+    Crowded,
     DataError,
+    DecisionRefused,
     IncumbentError,
+    LedgerConflict,
     PredictError,
     RowError,
     StorageError,
     StoreFull,
     StoreLocked,
+    UnknownVersion,
+    VersionError,
 )
 from incumbent.loop.asked import Unanswered
 from incumbent.server import wire
@@ -37,10 +42,14 @@ def refusal(error: Exception) -> tuple[int, bytes]:
         return error.status, _body(
             error, str(error), row=error.row, column=error.column, found=found, expected=error.expected
         )
+    if isinstance(error, UnknownVersion):
+        return 404, _body(error, str(error))
+    if isinstance(error, DecisionRefused | LedgerConflict | VersionError):
+        return 409, _body(error, str(error))
     if isinstance(error, StorageError):
         _LOGGER.error("%s: %s", type(error).__name__, error)
         return 503, _body(error, _STORES.get(type(error), _STORE))
-    if isinstance(error, DataError):
+    if isinstance(error, DataError | Crowded):
         return error.status, _body(error, str(error))
     if isinstance(error, PredictError):
         _LOGGER.error("%s", error)

@@ -1,12 +1,10 @@
-"""A socket, a server, and an orderly end.
+"""One process that answers: a server on a listening socket, and an orderly end.
 
-In: a project's folder and an address. Out: a process that answers HTTP until SIGTERM or Ctrl-C, and then
-finishes what it took. We open the listening socket ourselves: uvicorn's own has protocol 0, on which asyncio
-does not set TCP_NODELAY.
+In: a project's folder and an address, or a socket that somebody else opened. Out: a process that answers HTTP until
+SIGTERM or Ctrl-C, and then finishes what it took.
 """
 
-import ipaddress
-import json
+import asyncio
 import os
 import signal
 import socket
@@ -25,13 +23,13 @@ from incumbent.errors import ConfigError
 from incumbent.loop.answer import Answerer, Clock
 from incumbent.server import quick
 from incumbent.server.door import Door
+from incumbent.server.listening import announcer, environment, guarded, listening, refuse_open_address, url_of
+from incumbent.server.patience import Patience
 from incumbent.storage.opening import open_facts
 
 APP = "incumbent.asgi:app"
-PROJECT_VARIABLE = "INCUMBENT_PROJECT"
-CLOCK_VARIABLE = "INCUMBENT_CLOCK"
-BACKLOG = 2048
 GRACE_S = 30
+TICKS_A_SECOND = 10
 
 
 def open_door(folder: str | Path, clock: str = "wall") -> Door:
@@ -70,74 +68,77 @@ def serve(
     `app` is what uvicorn serves: by default the factory of `incumbent.asgi`, which reads the project's folder
     from INCUMBENT_PROJECT. `ready` hears the URL once the first request can be answered (default: one line on
     standard output, as JSON with `json_line`); a ticker may be started there. `stop` ends a server that runs
-    in a thread. Raises ConfigError for an address that others can reach without `insecure`, or one that is
-    taken.
+    in a thread. Raises ConfigError for an address that others can reach without a token or `insecure`, or one
+    that is taken.
     """
-    refuse_open_address(host, insecure)
-    os.environ[PROJECT_VARIABLE], os.environ[CLOCK_VARIABLE] = str(folder), clock
+    refuse_open_address(host, insecure, lambda: guarded(folder))
+    os.environ |= environment(folder, clock, host, insecure)
     with listening(host, port) as listener:
-        url = _url(host, listener.getsockname()[1])
-        settings = uvicorn.Config(
-            app,
-            factory=isinstance(app, str),
-            loop=_loop(),
-            http=quick.protocol(lambda: answers),
-            lifespan="on",
-            access_log=False,
-            log_level="warning",
-            timeout_graceful_shutdown=GRACE_S,
-            server_header=False,
-            date_header=False,
-            ws="none",
-            proxy_headers=False,
-        )
-        settings.load()
-        answers = quick.found(settings.loaded_app)
-        server = _Server(settings, lambda: (ready or _printer(json_line))(url))
-        with _ends(server, stop):
-            server.run(sockets=[listener])
+        say, url = ready or announcer(json_line), url_of(host, listener.getsockname()[1])
+        answer_on(listener, configuration.load(folder).serve, app, lambda: say(url), stop)
 
 
-def refuse_open_address(host: str, insecure: bool) -> None:
-    """Without tokens only this machine may ask; `insecure` says that somebody else guards the door."""
-    if not insecure and not _is_loopback(host):
-        raise ConfigError(
-            f"found the address {host}, which others can reach, and no token guards it yet: "
-            "listen on 127.0.0.1, or say --insecure if something else guards it."
-        )
-
-
-@contextmanager
-def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A listening TCP socket; port 0 is a free one. ConfigError when the address is taken or not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except OSError as error:
-            raise ConfigError(
-                f"cannot listen on {host}:{port}: {error.strerror}; choose another --port (0: a free one)"
-            ) from error
-        listener.listen(BACKLOG)
-        listener.setblocking(False)
-        yield listener
-    finally:
-        listener.close()
+def answer_on(
+    listener: socket.socket,
+    limits: configuration.Serve,
+    app: Any,
+    ready: Callable[[], None],
+    stop: threading.Event | None = None,
+) -> None:
+    """Answer on a listening socket until SIGTERM, Ctrl-C or `stop`. `ready` is called once the first request can be
+    answered."""
+    settings = uvicorn.Config(
+        app,
+        factory=isinstance(app, str),
+        loop=_loop(),
+        http=quick.protocol(lambda: answers),
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=limits.keep_alive_s,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        ws="none",
+    )
+    settings.load()
+    answers = quick.found(settings.loaded_app)
+    server = _Server(settings, ready, Patience(limits.head_s, limits.body_s))
+    with _ends(server, stop):
+        server.run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    """Says once that it is ready."""
+    """Says once that it is ready, and lets go who is too slow."""
 
-    def __init__(self, settings: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, settings: uvicorn.Config, ready: Callable[[], None], patience: Patience) -> None:
         super().__init__(settings)
-        self._ready = ready
+        self._ready, self._patience = ready, patience
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS_A_SECOND == 0:
+            self._patience.look(self.server_state.connections)
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """What was taken is finished; a request that is still being sent was not taken."""
+        self._patience.hurry()
+        looking = asyncio.create_task(self._keep_looking())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            looking.cancel()
+
+    async def _keep_looking(self) -> None:
+        while True:
+            self._patience.look(self.server_state.connections)
+            await asyncio.sleep(0.1)
 
 
 @contextmanager
@@ -160,27 +161,6 @@ def _ends(server: uvicorn.Server, stop: threading.Event | None) -> Iterator[None
 def _end_on(server: uvicorn.Server, stop: threading.Event) -> None:
     stop.wait()
     server.should_exit = True
-
-
-def _printer(json_line: bool) -> Callable[[str], None]:
-    def say(url: str) -> None:
-        print(
-            json.dumps({"url": url, "pid": os.getpid()}) if json_line else f"incumbent serves {url}",
-            flush=True,
-        )
-
-    return say
-
-
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _loop() -> Literal["uvloop", "asyncio"]:

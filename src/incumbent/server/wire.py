@@ -17,6 +17,7 @@ from incumbent.loop.answer import State
 from incumbent.loop.asked import Asked
 from incumbent.records import Json, Micros, Outcome, micros
 from incumbent.runtimes.reading import Reader, Surprise, Values
+from incumbent.server.limits import refuse_shape
 
 LONGEST_ID = 200
 _PLACE = re.compile(r"\$\.(?:rows|outcomes)\[(\d+)\](?:\.(\w+))?")
@@ -83,6 +84,8 @@ class Limits:
 
     most_rows: int
     default_at: Micros | None
+    most_columns: int = 10_000
+    most_string: int = 100_000
 
 
 def asked(body: bytes, limits: Limits, state: State, new_id: Callable[[Micros], str]) -> Asked:
@@ -106,37 +109,49 @@ def asked(body: bytes, limits: Limits, state: State, new_id: Callable[[Micros], 
         ids = [new_id(at) for at in ats]
     else:
         ids = [new_id(at) if id is None else _id(i, id) for i, (id, at) in enumerate(zip(ids, ats, strict=True))]
-    values, texts = _features_of(rows, state.reader)
+    values, texts = _features_of(rows, state.reader, limits)
     return Asked(state, ids, ats, units, texts, values, made)
 
 
-def _features_of(rows: Sequence[_Row], reader: Reader) -> tuple[list[Values], list[str]]:
-    """Values and texts of rows: the quick way, and with care those that have a surprise in them."""
+def _features_of(rows: Sequence[_Row], reader: Reader, limits: Limits) -> tuple[list[Values], list[str]]:
+    """Values and texts of rows: the quick way, and with care those that have a surprise in them, or are long."""
     read = reader.read
+    values: list[Values]
+    texts: list[str]
     try:
-        return [read(row.features) for row in rows], [str(row.features, "utf-8") for row in rows]
+        values, texts = [read(row.features) for row in rows], [str(row.features, "utf-8") for row in rows]
+        if not reader.texts or len(texts[0] if len(texts) == 1 else max(texts, key=len)) <= limits.most_string:
+            return values, texts
     except Surprise:
         pass
-    values: list[Values] = []
-    texts: list[str] = []
+    values, texts = [], []
     odd: list[int] = []
     for i, row in enumerate(rows):
         try:
+            if reader.texts and len(memoryview(row.features)) > limits.most_string:
+                raise Surprise
             values.append(read(row.features))
             texts.append(str(row.features, "utf-8"))
         except Surprise:
             odd.append(i)
             values.append(())
             texts.append("")
-    _read_with_care(rows, odd, reader, values, texts)
+    _read_with_care(rows, odd, reader, values, texts, limits)
     return values, texts
 
 
 def _read_with_care(
-    rows: Sequence[_Row], odd: Sequence[int], reader: Reader, values: list[Values], texts: list[str]
+    rows: Sequence[_Row],
+    odd: Sequence[int],
+    reader: Reader,
+    values: list[Values],
+    texts: list[str],
+    limits: Limits,
 ) -> None:
     """Fill in the rows that the quick way did not pass. RowError for one that is wrong."""
     features = [_features(i, rows[i].features) for i in odd]
+    for i, each in zip(odd, features, strict=True):
+        refuse_shape(i, each, len(memoryview(rows[i].features)), limits.most_columns, limits.most_string)
     for i, found, each in zip(odd, reader.read_with_care(features, odd), features, strict=True):
         values[i], texts[i] = found, _encode(each).decode()
 

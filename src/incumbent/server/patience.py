@@ -1,0 +1,87 @@
+"""How long a client may take to ask: who sends head or body in drops is let go, and who never stops sending a head too.
+
+In: the connections of the HTTP server, looked at once a second; nothing is done for a request by itself but one
+comparison. Out: 408 and an end for a body that did not come in time, an end for a head that did not, 431 for one that
+grows without bound. The HTTP server itself bounds only the time between two requests.
+"""
+
+from collections.abc import Iterable
+from time import monotonic
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from incumbent.server.refusing import simple
+
+MOST_HEAD_BYTES = 65_536
+HURRY_S = 1.0
+_TOO_SLOW = "the body did not come in time: send it at once, or in smaller requests"
+_TOO_LONG = f"found a request head of more than {MOST_HEAD_BYTES} bytes, expected a few headers"
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """HTTP on one connection, with a bound for the head of a request."""
+
+    head_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:  # the head is not complete yet
+            self.head_bytes += len(data)
+            if self.head_bytes > MOST_HEAD_BYTES:
+                _end(self, b"431 Request Header Fields Too Large", simple("TooLarge", _TOO_LONG))
+        elif self.head_bytes:
+            self.head_bytes = 0
+
+
+class Patience:
+    """Knows since when each connection has been sending its head, or its body."""
+
+    def __init__(self, head_s: float, body_s: float) -> None:
+        self._limits = {"head": head_s, "body": body_s}
+        self._since: dict[Any, tuple[Any, str, float]] = {}
+
+    def hurry(self) -> None:
+        """The server is ending: who is still sending has a moment left."""
+        self._limits = {what: min(limit, HURRY_S) for what, limit in self._limits.items()}
+
+    def look(self, connections: Iterable[Any], now: float | None = None) -> int:
+        """End those that take too long; how many that were. Call it about once a second."""
+        moment = monotonic() if now is None else now
+        before, self._since = self._since, {}
+        ended = 0
+        for connection in list(connections):
+            cycle, what = connection.cycle, _sends(connection)
+            if what is None:
+                continue
+            known = before.get(connection)
+            since = known[2] if known is not None and known[0] is cycle and known[1] == what else moment
+            if moment - since < self._limits[what]:
+                self._since[connection] = cycle, what, since
+                continue
+            ended += 1
+            if what == "body" and not getattr(cycle, "response_started", False):
+                _end(connection, b"408 Request Timeout", simple("TooSlow", _TOO_SLOW))
+            else:
+                connection.transport.close()
+        return ended
+
+
+def _sends(connection: Any) -> str | None:
+    """What we wait for on a connection: head, body, or nothing (it is being answered, or idle between requests)."""
+    cycle = connection.cycle
+    if cycle is None:
+        return "head"
+    if not cycle.response_complete:
+        return "body" if cycle.more_body else None
+    return "head" if connection.timeout_keep_alive_task is None else None
+
+
+def _end(connection: Any, status: bytes, body: bytes) -> None:
+    """Answer beside the application, which hears that the client is gone."""
+    if connection.transport.is_closing():
+        return
+    head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+    connection.transport.write(head % (status, len(body)) + body)
+    connection.transport.close()
