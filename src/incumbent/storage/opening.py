@@ -1,14 +1,17 @@
-"""Open the three stores of a project: where `store.path` says, as `[store]` wants them.
+"""Open the three stores of a project: where `[store]` says, as it wants them.
 
 In: a Config. Out: Facts (log, ledger, blobs), to be closed. The folder is made when it is not there:
 
-    <store.path>/log.db  ledger.db  blobs/
+    <store.path>/log.db  ledger.db  blobs/      without `store.url`
+    <store.path>/blobs/                         with it: log and ledger are in a schema of that database
 """
 
 from dataclasses import dataclass
-from types import TracebackType
+from importlib import import_module
+from types import ModuleType, TracebackType
 
 from incumbent.config import Config
+from incumbent.errors import MissingExtra
 from incumbent.storage import files, sqlite
 from incumbent.storage.base import Blobs, Ledger, Log
 
@@ -41,18 +44,44 @@ def open_facts(config: Config) -> Facts:
     """The stores of a project.
 
     Raises SchemaMismatch, StoreDamaged, StoreLocked or StoreFull for a store that cannot be used, StorageError for a
-    folder that cannot be made or written.
+    folder that cannot be made or written or a database that cannot be reached, MissingExtra without its driver.
     """
     blobs = open_blobs(config)
-    log = sqlite.open_log(config.store_path, config.store)
+    log = open_log(config)
     try:
-        ledger = sqlite.open_ledger(config.store_path, config.store)
+        ledger = open_ledger(config)
     except BaseException:
         log.close()
         raise
     return Facts(log, ledger, blobs)
 
 
+def open_log(config: Config) -> Log:
+    """Only the log."""
+    if config.store.url:
+        log: Log = _postgres().open_log(config.store.url, config.store_schema, config.store)
+        return log
+    return sqlite.open_log(config.store_path, config.store)
+
+
+def open_ledger(config: Config) -> Ledger:
+    """Only the ledger."""
+    if config.store.url:
+        ledger: Ledger = _postgres().open_ledger(config.store.url, config.store_schema, config.store)
+        return ledger
+    return sqlite.open_ledger(config.store_path, config.store)
+
+
 def open_blobs(config: Config) -> Blobs:
     """Only the bytes: what a worker process needs to load a version."""
     return files.open_blobs(config.store_path / BLOBS)
+
+
+def _postgres() -> ModuleType:
+    """The body on PostgreSQL, whose driver is an extra: loaded only where it is asked for."""
+    try:
+        return import_module("incumbent.storage.postgres")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != "psycopg":
+            raise
+        raise MissingExtra("psycopg", "postgres", "store.url") from error

@@ -32,6 +32,11 @@ def version_table(part: str) -> Table:
     return Table(f"{part}_version", MetaData(), Column("version_num", String(32), primary_key=True))
 
 
+def table_names(part: str) -> list[str]:
+    """Every table of a part."""
+    return [*METADATA[part].tables, f"{part}_version"]
+
+
 def revision_query(part: str) -> str:
     """What finds the revision of a part."""
     return str(select(version_table(part).c.version_num))

@@ -7,7 +7,7 @@ be as large as 64 bits hold, and SQLite's own sum would overflow; Python's integ
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, bindparam, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, bindparam, func, literal_column, or_, select
 
 from incumbent.records import Micros
 from incumbent.storage.base import BlockSum, PeriodSum, Totals, UnitSum
@@ -19,12 +19,16 @@ p, l, r, c = (tables.prediction.alias("p"), *(tables.loss.alias(name) for name i
 shadow, outcome, tally = tables.shadow, tables.outcome, tables.tally
 
 
+_32: ColumnElement[int] = literal_column("32")
+_LOW_32: ColumnElement[int] = literal_column("4294967295")
+
+
 def _number(name: str) -> ColumnElement[int]:
     return bindparam(name, type_=BigInteger)
 
 
 def _halves(column: ColumnElement[int]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    return func.sum(column.bitwise_rshift(32)), func.sum(column.bitwise_and(4294967295))
+    return func.sum(column.op(">>")(_32)), func.sum(column.op("&")(_LOW_32))
 
 
 def _block(at: ColumnElement[int]) -> ColumnElement[int]:

@@ -223,7 +223,9 @@ class Database:
 
 def _make(connection: Connection, part: str, path: Path) -> None:
     """Make the tables in a new file, and refuse a file of another revision."""
+    connection.execute("BEGIN")  # one view: another process may be making the file
     found = revision(connection, part)
+    connection.execute("ROLLBACK")
     if found == "":
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("BEGIN IMMEDIATE")
