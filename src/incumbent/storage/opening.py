@@ -9,11 +9,15 @@ In: a Config. Out: Facts (log, ledger, blobs), to be closed. The folder is made 
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING
 
 from incumbent.config import Config
 from incumbent.errors import MissingExtra
 from incumbent.storage import files, sqlite
 from incumbent.storage.base import Blobs, Ledger, Log
+
+if TYPE_CHECKING:
+    from incumbent.storage.sql.upgrading import Upgraded
 
 BLOBS = "blobs"
 
@@ -72,15 +76,31 @@ def open_ledger(config: Config) -> Ledger:
     return sqlite.open_ledger(config.store_path, config.store)
 
 
+def upgrade_facts(config: Config) -> list["Upgraded"]:
+    """Bring log and ledger to this release's revision; what was changed. Loads alembic. Nothing else may use the store.
+
+    Raises SchemaMismatch for a store of a newer release, StorageError where it could not be done; then it is as it was.
+    """
+    found: list[Upgraded | None] = []
+    for part in ("log", "ledger"):
+        if config.store.url:
+            upgrade = _postgres(".upgrading").upgrade
+            found.append(upgrade(config.store.url, config.store_schema, part, config.store))
+        else:
+            upgrade = import_module("incumbent.storage.sqlite.upgrading").upgrade
+            found.append(upgrade(config.store_path, part, config.store))
+    return [each for each in found if each is not None]
+
+
 def open_blobs(config: Config) -> Blobs:
     """Only the bytes: what a worker process needs to load a version."""
     return files.open_blobs(config.store_path / BLOBS)
 
 
-def _postgres() -> ModuleType:
+def _postgres(module: str = "") -> ModuleType:
     """The body on PostgreSQL, whose driver is an extra: loaded only where it is asked for."""
     try:
-        return import_module("incumbent.storage.postgres")
+        return import_module(f"incumbent.storage.postgres{module}")
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] != "psycopg":
             raise

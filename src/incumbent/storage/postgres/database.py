@@ -46,8 +46,8 @@ class PostgresSession(Session):
 class Database:
     """A schema of a database. Threads may share it; so may processes and machines, each with its own Database."""
 
-    def __init__(self, url: str, schema: str, part: str, store: Store) -> None:
-        """Connect, and make the tables where they are not there, all or none.
+    def __init__(self, url: str, schema: str, part: str, store: Store, made: bool = True) -> None:
+        """Connect, and (where it is to be `made`) make the tables where they are not there, all or none.
 
         Raises SchemaMismatch for another revision, and StorageError for a server that is not there, refuses the
         password, has no such database, or does not allow what is needed.
@@ -58,7 +58,8 @@ class Database:
         self._lock = threading.Lock()
         self._closed = False
         self.key = int.from_bytes(sha256(f"incumbent {part} {schema}".encode()).digest()[:8], "big", signed=True)
-        self._make()
+        if made:
+            self._make()
 
     @contextmanager
     def writing(self, wait_s: float | None = None, alone: bool = False) -> Iterator[PostgresSession]:
@@ -168,7 +169,7 @@ class Database:
         """Make the schema and the tables where there are none; refuse those of another revision."""
         try:
             with self.connected() as connection:
-                found = self._revision(connection)
+                found = self.revision(connection)
                 if found == "":
                     found = self._made(connection)
             making.check(self.place, self._part, found)
@@ -184,17 +185,17 @@ class Database:
             there = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [self._schema]).fetchone()
             if there is None:
                 connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(self._schema)))
-            found = self._revision(connection)
+            found = self.revision(connection)
             if found == "":  # nobody was quicker
                 for statement in making.statements(self._part, DIALECT):
                     connection.execute(statement)
-                found = self._revision(connection)
+                found = self.revision(connection)
             connection.execute("COMMIT")
             return found
         finally:
             self.undo(connection)
 
-    def _revision(self, connection: Connection) -> str | None:
+    def revision(self, connection: Any) -> str | None:
         """The revision of this part: empty where there is none of its tables, None where somebody else's are."""
         wanted = list(making.table_names(self._part))
         found = connection.execute(
