@@ -48,7 +48,10 @@ def test_every_default_is_one_that_could_be_written() -> None:
         (TASK + 'targt = "x"\n', "unknown key in [task]: 'targt'; did you mean 'target'?"),
         (TASK + "[gate]\nalhpa = 0.1\n", "unknown key in [gate]: 'alhpa'; did you mean 'alpha'?"),
         (TASK + "[gaet]\nalpha = 0.1\n", "unknown section: 'gaet'; did you mean 'gate'?"),
-        (TASK + "[store]\nxyzzy = 1\n", "unknown key in [store]: 'xyzzy'; known are path, durability, lock_timeout_s."),
+        (
+            TASK + "[store]\nxyzzy = 1\n",
+            "unknown key in [store]: 'xyzzy'; known are path, url, schema, durability, lock_timeout_s.",
+        ),
     ],
 )
 def test_an_unknown_key_names_the_nearest(text: str, said: str) -> None:
@@ -143,3 +146,26 @@ def test_a_folder_in_the_place_of_the_file_is_said(tmp_path: Path) -> None:
 
 def test_the_store_lies_in_the_project(tmp_path: Path) -> None:
     assert config.parse(TASK, tmp_path).store_path == tmp_path / ".incumbent"
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "expected"),
+    [
+        ("flight-delay", "", "incumbent_flight_delay"),
+        ("Ä b!", "", "incumbent_b"),
+        ("x" * 80, "", f"incumbent_{'x' * 53}"),
+        ("any", "Mine", "Mine"),
+    ],
+)
+def test_a_project_has_a_schema_of_its_own(name: str, schema: str, expected: str) -> None:
+    """Named after the task where the settings do not say."""
+    text = f'[task]\nname="{name}"\nkind="binary"\ntarget="y"\nmetric="brier"\n[store]\nschema="{schema}"'
+    assert config.parse(text).store_schema == expected
+
+
+@pytest.mark.parametrize("line", ['url = "mysql://me:secret@host/db"', f'schema = "{"x" * 64}"'])
+def test_a_store_that_cannot_be(line: str) -> None:
+    """Another database than PostgreSQL, a name that it would cut; the URL may hold a password and is not shown."""
+    with pytest.raises(ConfigError, match=rf"store\.{line.split()[0]}") as caught:
+        config.parse(f'[task]\nname="a"\nkind="binary"\ntarget="y"\nmetric="brier"\n[store]\n{line}')
+    assert "secret" not in str(caught.value)

@@ -5,6 +5,7 @@ so that a setting is explained in one place. An unknown key is an error that nam
 Reads no store and imports no user code.
 """
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -18,6 +19,7 @@ from incumbent.errors import ConfigError, UnknownKey
 from incumbent.records import Kind, Label
 
 FILE_NAME = "incumbent.toml"
+_LONGEST_NAME = 63  # of a schema in PostgreSQL, in bytes
 
 
 def _setting(default: Any, sentence: str, unit: str = "") -> Any:
@@ -65,6 +67,10 @@ class Store:
     """Where facts are kept and how safe they are before an answer leaves."""
 
     path: str = _setting(".incumbent", "Folder of the store, relative to the project.")
+    url: str = _setting(
+        "", "postgresql://user@host/database keeps log and ledger there (PGPASSWORD for a password); empty: SQLite."
+    )
+    schema: str = _setting("", "Schema in that database; empty: incumbent_ and the name of the task.")
     durability: Literal["commit", "fsync", "behind"] = _setting(
         "commit", "commit survives a killed process, fsync a power cut; behind is as safe as commit in this release."
     )
@@ -213,6 +219,12 @@ class Config:
         return self.folder / self.store.path
 
     @property
+    def store_schema(self) -> str:
+        """The schema of this project in a shared database: lower case, digits and underscores where it is derived."""
+        derived = re.sub(r"[^a-z0-9]+", "_", self.task.name.lower()).strip("_")
+        return self.store.schema or f"incumbent_{derived}"[:_LONGEST_NAME]
+
+    @property
     def zone(self) -> ZoneInfo:
         """The zone of days and of naive timestamps (UTC when none is declared)."""
         return ZoneInfo(self.task.timezone or "UTC")
@@ -325,6 +337,10 @@ def _check(config: Config, where: str) -> None:
         raise ConfigError(f"{where}: serve.workers = {config.serve.workers}, expected 0 or more")
     if config.task.label_time and not config.task.time:
         raise ConfigError(f"{where}: task.label_time is set without task.time: no row could be put in order")
+    if config.store.url and not config.store.url.startswith(("postgresql://", "postgres://")):
+        raise ConfigError(f"{where}: store.url is of an unknown kind, expected postgresql://user@host:port/database")
+    if len(config.store_schema.encode()) > _LONGEST_NAME or "\0" in config.store_schema:
+        raise ConfigError(f"{where}: store.schema = {config.store_schema!r}, expected at most {_LONGEST_NAME} bytes")
     if config.task.timezone:
         try:
             ZoneInfo(config.task.timezone)

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +254,23 @@ def test_doctor_finds_what_is_open(command: Command, project: Project, folder: P
     assert all(one["ok"] for name, one in found.items() if not name.startswith("plan: "))
     assert {"v1 repeats its golden rows", "v2 repeats its golden rows"} <= set(found)
     assert "OPEN" in command("doctor", "-p", folder)[1]
+
+
+def test_doctor_upgrades_an_older_store(command: Command, project: Project, folder: Path) -> None:
+    """And says where the copy is; a second time there is nothing to do."""
+    assert "nothing to upgrade" in command("doctor", "-p", folder, "--upgrade")[1]
+    project.close()
+    path = project.config.store_path / "log.db"
+    with closing(sqlite3.connect(path)) as old, old:
+        old.executescript(
+            """DROP TABLE tally; DROP TABLE log_version; PRAGMA user_version = 1;
+            CREATE INDEX prediction_served ON prediction (served_by, fallback_reason);"""
+        )
+    code, _, said = command("doctor", "-p", folder)
+    assert code == 4 and "doctor --upgrade" in said
+    code, out, said = command("doctor", "-p", folder, "--upgrade", "--json")
+    assert code == 1 and json.loads(out)
+    assert "log.revision-0001.db" in said.replace("\n", "")
 
 
 def test_doctor_of_a_whole_project(command: Command, project: Project, folder: Path) -> None:

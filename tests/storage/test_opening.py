@@ -1,12 +1,15 @@
 """The three stores of a project are opened and closed together."""
 
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from incumbent.checks.storage.opened import predicted
 from incumbent.config import Config, Store, Task
-from incumbent.errors import StorageError
+from incumbent.errors import MissingExtra, StorageError
 from incumbent.storage.opening import open_blobs, open_facts
 
 
@@ -50,3 +53,28 @@ def test_a_log_is_closed_when_the_ledger_cannot_be_opened(tmp_path: Path) -> Non
     with pytest.raises(StorageError, match=r"ledger\.db"):
         open_facts(config(tmp_path))
     assert (store / "log.db").exists() and not (store / "log.db-wal").exists()
+
+
+def test_opening_a_store_loads_no_driver_and_no_upgrading(tmp_path: Path) -> None:
+    """PostgreSQL's driver and alembic come only where they are asked for."""
+    program = """
+import sys
+from pathlib import Path
+from incumbent.config import Config, Store, Task
+from incumbent.storage.opening import open_facts
+task = Task(name="late", kind="binary", target="late", metric="brier")
+open_facts(Config(task=task, store=Store(), folder=Path(sys.argv[1]))).close()
+print(sorted({name.split(".")[0] for name in sys.modules} & {"alembic", "psycopg", "sqlalchemy"}))
+"""
+    found = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert (found.stdout, found.stderr) == ("['sqlalchemy']\n", "")
+
+
+def test_a_database_without_its_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Says what to install."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    for name in [name for name in sys.modules if name.startswith("incumbent.storage.postgres")]:
+        monkeypatch.delitem(sys.modules, name)
+    there = config(tmp_path)
+    with pytest.raises(MissingExtra, match=r'pip install "incumbent\[postgres\]"'):
+        open_facts(replace(there, store=replace(there.store, url="postgresql://nowhere/db")))

@@ -8,7 +8,7 @@ from incumbent.errors import IncumbentError
 from incumbent.loop.fold import roles as fold
 from incumbent.records import Roles
 from incumbent.runtimes import artefact
-from incumbent.storage.opening import Facts, open_facts
+from incumbent.storage.opening import Facts, open_facts, upgrade_facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,16 @@ def checks(config: Config) -> list[Check]:
         return [*_plan(config), *_store(facts), *_places(roles, facts, config)]
     finally:
         facts.close()
+
+
+def upgraded(config: Config) -> Iterator[str]:
+    """Upgrade the store, and say what was done."""
+    done = upgrade_facts(config)
+    for each in done:
+        kept = f"; as it was: {each.copy}" if each.copy else ""
+        yield f"upgraded {each.place} from revision {each.before} to {each.now}{kept}"
+    if not done:
+        yield "the store is of this release: nothing to upgrade"
 
 
 def _plan(config: Config) -> Iterator[Check]:

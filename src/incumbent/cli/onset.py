@@ -140,10 +140,17 @@ def register(
                f"{', '.join(version.signature.names)}")
 
 
-def doctor(project: Folder = HERE, json: AsJson = False) -> None:
+def doctor(
+    project: Folder = HERE,
+    json: AsJson = False,
+    upgrade: Annotated[bool, typer.Option("--upgrade", help="Bring a store of an older release up to date.")] = False,
+) -> None:
     """What is missing: the plan's open questions, what stands behind the incumbent, whether the store is whole."""
-    from incumbent.cli.checkup import checks
+    from incumbent.cli.checkup import checks, upgraded
 
+    if upgrade:
+        for line in upgraded(config.load(project)):
+            output.note(line) if json else output.say(line)
     found = checks(config.load(project))
     if json:
         output.as_json([{"check": c.name, "ok": c.ok, "found": c.found, "do": c.do} for c in found])

@@ -6,8 +6,10 @@ pictures in the folder given. The project's own store is not touched: the rehear
 
 import hashlib
 import json
+import re
 import shutil
 import time
+import tomllib
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from importlib.util import module_from_spec, spec_from_file_location
@@ -392,7 +394,24 @@ def _copy(folder: Path, out: Path) -> Path:
         return [n for n, path in found.items() if n == "__pycache__" or any(_same(path, one) for one in left_out)]
 
     shutil.copytree(folder, home, ignore=ignored)
+    settings = home / configuration.FILE_NAME
+    settings.write_text(without_database(settings.read_text(encoding="utf-8")), encoding="utf-8")
     return home
+
+
+def without_database(text: str) -> str:
+    """The settings without `store.url`: a rehearsal never writes to the project's own database.
+
+    >>> print(without_database("[store]\\nurl = 'postgresql://host/db'"))
+    [store]
+    # (a rehearsal has its own store) url = 'postgresql://host/db'
+    """
+    if not tomllib.loads(text).get("store", {}).get("url"):
+        return text
+    changed = re.sub(r"(?m)^(\s*(?:store\.)?url\s*=)", r"# (a rehearsal has its own store) \1", text)
+    if tomllib.loads(changed).get("store", {}).get("url"):
+        raise ConfigError("store.url cannot be left out of the rehearsal's settings; expected it on a line of its own")
+    return changed
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -169,11 +169,11 @@ def test_a_reader_does_not_stop_the_tidying_for_ever(tmp_path: Path, monkeypatch
     monkeypatch.setattr(wal, "RESTART_PAGES", 50)
     log = open_log(tmp_path, Store())
     log.append([predicted("a")])
-    with log._database.reading() as connection:
-        assert connection.execute("SELECT count(*) FROM prediction").fetchone() == (1,)
+    with log._database.reading() as session:
+        assert session.driver.execute("SELECT count(*) FROM prediction").fetchone() == (1,)
         log.append([predicted(f"{row}", features=WIDE) for row in range(100)])
         log.tidy()
-        assert connection.execute("SELECT count(*) FROM prediction").fetchone() == (1,)
+        assert session.driver.execute("SELECT count(*) FROM prediction").fetchone() == (1,)
     before = wal_bytes(log)
     log.tidy()
     log.append([predicted("b")])
@@ -184,9 +184,9 @@ def test_a_reader_does_not_stop_the_tidying_for_ever(tmp_path: Path, monkeypatch
 def test_a_wal_that_nobody_tidies_has_an_end(tmp_path: Path) -> None:
     """Above 256 MB a writer empties it itself."""
     log = open_log(tmp_path, Store())
-    with log._database.writing() as connection:
-        assert connection.execute("PRAGMA wal_autocheckpoint").fetchone() == (65_536,)
-        connection.execute("PRAGMA wal_autocheckpoint = 100")
+    with log._database.writing() as session:
+        assert session.driver.execute("PRAGMA wal_autocheckpoint").fetchone() == (65_536,)
+        session.driver.execute("PRAGMA wal_autocheckpoint = 100")
     for batch in range(40):
         log.append([predicted(f"{batch} {row}", features=WIDE) for row in range(10)])
     assert wal_bytes(log) < 1_500_000

@@ -1,13 +1,18 @@
 """What the suites stand on: an opened Log in a folder of its own, and short ways to write records."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pytest
 
+from incumbent.config import Store
 from incumbent.records import SECOND, Label, Micros, Outcome, Prediction, Shadow
 from incumbent.storage.base import Log
+
+Opened = TypeVar("Opened")
 
 HOUR: Micros = 3600 * SECOND
 T0: Micros = 1_364_774_400 * SECOND
@@ -30,6 +35,23 @@ def shadowed(id: str, version: str = "v2", output: tuple[float, ...] | None = (0
 def learnt(id: str, value: Label = 1, known_at: Micros = T0 + HOUR, name: str = "label") -> Outcome:
     """An outcome that was known an hour after T0."""
     return Outcome(id, value, known_at, name)
+
+
+@dataclass(frozen=True)
+class InSchema(Generic[Opened]):
+    """Opens a body that lives in a shared database: each folder is a schema of its own. Survives pickling."""
+
+    open: Callable[[str, str, Store], Opened]
+    url: str
+    store: Store = Store()
+
+    def __call__(self, folder: Path) -> Opened:
+        return self.open(self.url, schema_of(folder), self.store)
+
+
+def schema_of(folder: Path) -> str:
+    """The schema that stands for a folder."""
+    return f"checks_{sha256(str(folder).encode()).hexdigest()[:24]}"
 
 
 class OpenedLog:

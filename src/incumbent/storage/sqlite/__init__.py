@@ -1,10 +1,10 @@
-"""Log and Ledger in two SQLite files of one folder, with nothing but the standard library.
+"""Log and Ledger in two SQLite files of one folder.
 
     open_log(folder, store)     log.db: predictions, outcomes, shadows, losses, reviews
     open_ledger(folder, store)  ledger.db: events and leases (a file of its own: polling it never waits for traffic)
 
-`schema` says what is kept, `database` how a file is opened, written and read, `wal` how its write-ahead log is flushed
-and emptied; `log`, `arrivals` and `sums` are the Log, `ledger` the Ledger. The contracts stand in `storage.base`.
+`database` says how a file is opened, written and read, `wal` how its write-ahead log is flushed and emptied; `log` is
+the hot insert. What is kept, and every other statement, stands in `storage.sql`, the contracts in `storage.base`.
 
 Durability. `commit` is WAL with synchronous NORMAL: what was committed survives a killed process; a power cut may
 take back the last commits, and leaves the file whole. `fsync` flushes the WAL before anything is acknowledged: the
@@ -13,7 +13,7 @@ ledger with synchronous FULL, commit by commit; the log with one flush for all t
 OFF would save only the fsync of a checkpoint, and a power cut could leave a damaged file.)
 """
 
-from incumbent.storage.sqlite.ledger import SqliteLedger, open_ledger
+from incumbent.storage.sqlite.ledger import open_ledger
 from incumbent.storage.sqlite.log import SqliteLog, open_log
 
-__all__ = ["SqliteLedger", "SqliteLog", "open_ledger", "open_log"]
+__all__ = ["SqliteLog", "open_ledger", "open_log"]

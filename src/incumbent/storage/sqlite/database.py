@@ -1,63 +1,87 @@
 """One SQLite file: how it is opened, written by one at a time, and read by many.
 
-In: a folder, a Schema, the [store] settings. Out: connections inside `writing()` (one transaction, all or nothing)
-and `reading()`. Every error of the driver becomes one of ours here, and only here. Knows no table. There is one writing
-connection a process: it finds its pages in its own cache, and whoever may not wait knows at once that it is taken.
+In: a folder, `log` or `ledger`, the [store] settings. Out: sessions inside `writing()` (one transaction, all or
+nothing) and `reading()`. Every error of the driver becomes one of ours here, and only here. Knows no table. There is
+one writing connection a process: it finds its pages in its own cache, and whoever may not wait knows at once that it is
+taken.
 """
 
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
+
+from sqlalchemy.dialects.sqlite import dialect
 
 from incumbent.config import Store
 from incumbent.errors import (
     DataError,
     IncumbentError,
-    SchemaMismatch,
     StorageError,
     StoreDamaged,
     StoreFull,
     StoreLocked,
 )
+from incumbent.records import Micros
 from incumbent.storage.files import make_folder
-from incumbent.storage.sqlite.schema import VERSION, Schema
+from incumbent.storage.sql import making
+from incumbent.storage.sql.session import Session, Statements
 from incumbent.storage.sqlite.wal import KEPT_BYTES, Wal
+from incumbent.storage.values import json_text
 
 Connection = sqlite3.Connection
+
+DIALECT = dialect(paramstyle="named")
+_STATEMENTS = Statements(DIALECT)
+
+MARKED = 2
+"""`user_version` of a file whose revision stands in a table. The first release wrote 1, and no such table."""
+FIRST_RELEASE = 1
 
 _RETRY_S = 0.005
 _CHECKPOINT_PAGES = 4_000  # 16 MB of WAL: a quarter of the checkpoints of the default
 _OVERFULL_PAGES = 65_536  # 256 MB: where `tidy` is called, a writer itself never has to empty the WAL
 
 
+class SqliteSession(Session):
+    """Statements inside one transaction of a file."""
+
+    def listed(self, values: Collection[Any]) -> str:
+        return json_text(list(values))
+
+
 class Database:
     """A file in WAL mode. Threads may share it; so may processes, each with its own Database."""
 
-    def __init__(self, folder: Path, schema: Schema, store: Store, tidied: bool = False) -> None:
-        """Open the file, and make it when it is not there. `tidied`: commits do not wait for the disk, and the WAL is
-        left alone, because somebody calls `sync` and `tidy`.
+    def __init__(self, folder: Path, part: str, store: Store, tidied: bool = False) -> None:
+        """Open the file of a part, and make it when it is not there. `tidied`: commits do not wait for the disk, and
+        the WAL is left alone, because somebody calls `sync` and `tidy`.
 
-        Raises SchemaMismatch for a file of another release, StoreDamaged for one that is no database, StoreLocked,
+        Raises SchemaMismatch for a file of another revision, StoreDamaged for one that is no database, StoreLocked,
         StoreFull, and StorageError where the folder cannot be written.
         """
-        self.path = make_folder(folder) / schema.file
+        self.path = make_folder(folder) / f"{part}.db"
         self._store = store
         self._tidied = tidied
         self._lock = threading.Lock()
-        self._idle: list[Connection] = []
+        self._idle: list[SqliteSession] = []
         self._closed = False
-        self._writer = self._opened(schema)
+        self._writer = self._opened(part)
         self._wal = Wal(self.path, partial(self._connected, 0.0), self._lock)
 
+    @property
+    def place(self) -> str:
+        return str(self.path)
+
     @contextmanager
-    def writing(self, wait_s: float | None = None) -> Iterator[Connection]:
+    def writing(self, wait_s: float | None = None, alone: bool = False) -> Iterator[SqliteSession]:
         """A transaction: committed at the end of the block, undone when anything is raised inside. Waits for another
-        writer, of this process or another, `wait_s` seconds (None: `store.lock_timeout_s`; 0: not at all)."""
+        writer, of this process or another, `wait_s` seconds (None: `store.lock_timeout_s`; 0: not at all). A writer of
+        SQLite is always alone."""
         deadline = time.monotonic() + self.patience_s(wait_s) if wait_s != 0 else 0.0
         if not self._taken(deadline):
             raise _locked(self, "another thread of this process was writing", wait_s)
@@ -66,7 +90,7 @@ class Database:
             connection = self._writer
             try:
                 self._begin(connection, deadline)
-                yield connection
+                yield SqliteSession(connection, _STATEMENTS)
                 connection.execute("COMMIT")
             except BaseException as error:
                 if connection.in_transaction:  # SQLite has undone it by itself where the disk was full
@@ -90,24 +114,28 @@ class Database:
             self._raise_ours(error)
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[SqliteSession]:
         """One unchanging view of the file for the length of the block; writers do not wait for it."""
         self._refuse_closed()
         try:
-            connection = self._idle.pop()
+            session = self._idle.pop()
         except IndexError:
-            connection = self._connected(self._store.lock_timeout_s)
+            session = SqliteSession(self._connected(self._store.lock_timeout_s), _STATEMENTS)
         try:
-            connection.execute("BEGIN")
-            yield connection
+            session.driver.execute("BEGIN")
+            yield session
         except BaseException as error:
             self._raise_ours(error)
         finally:
             with suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
-            self._idle.append(connection)
+                session.driver.execute("ROLLBACK")
+            self._idle.append(session)
             if self._closed:
                 self._close_idle()
+
+    def now(self, session: Session) -> Micros:
+        """The clock of this machine: a file is shared on one machine only."""
+        return time.time_ns() // 1000
 
     def close(self) -> None:
         """Give back the connections. Twice is fine; a call that still reads gives its own back when it ends."""
@@ -120,7 +148,7 @@ class Database:
 
     def _close_idle(self) -> None:
         while self._idle:
-            self._idle.pop().close()
+            self._idle.pop().driver.close()
 
     def _refuse_closed(self) -> None:
         if self._closed:
@@ -148,14 +176,14 @@ class Database:
                     raise
             time.sleep(_RETRY_S)
 
-    def _opened(self, schema: Schema) -> Connection:
+    def _opened(self, part: str) -> Connection:
         """The writing connection. Two processes that make the file at once get in each other's way where SQLite does
         not wait by itself (the change to WAL), so that is tried again."""
         deadline = time.monotonic() + self._store.lock_timeout_s
         while True:
             connection = self._connected(self._store.lock_timeout_s)
             try:
-                _make(connection, schema, self.path)
+                _make(connection, part, self.path)
                 connection.execute("PRAGMA busy_timeout = 0")  # `_begin` waits
                 return connection
             except BaseException as error:
@@ -193,31 +221,39 @@ class Database:
         return _BY_CODE.get(code, _unexpected)(self, error)
 
 
-def _make(connection: Connection, schema: Schema, path: Path) -> None:
-    """Make the tables in a new file, and refuse a file of another version."""
-    if _version(connection) == VERSION:
-        return
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("BEGIN IMMEDIATE")
-    found = _version(connection)
-    if found == VERSION:  # another process was quicker
-        connection.execute("ROLLBACK")
-        return
+def _make(connection: Connection, part: str, path: Path) -> None:
+    """Make the tables in a new file, and refuse a file of another revision."""
+    connection.execute("BEGIN")  # one view: another process may be making the file
+    found = revision(connection, part)
+    connection.execute("ROLLBACK")
+    if found == "":
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("BEGIN IMMEDIATE")
+        found = revision(connection, part)
+        if found == "":  # no other process was quicker
+            for statement in making.statements(part, DIALECT):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {MARKED}")
+            found = revision(connection, part)
+            connection.execute("COMMIT")
+        else:
+            connection.execute("ROLLBACK")
+    making.check(str(path), part, found)
+
+
+def revision(connection: Connection, part: str) -> str | None:
+    """The revision of a file: empty where there is nothing in it, None where somebody else's tables are."""
+    try:
+        found = connection.execute(making.revision_query(part)).fetchone()
+        return None if found is None else str(found[0])
+    except sqlite3.OperationalError as error:
+        if _code(error) != sqlite3.SQLITE_ERROR:
+            raise
+    (mark,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if found or tables:
-        connection.execute("ROLLBACK")
-        raise SchemaMismatch(
-            f"{path} has schema version {found}, expected {VERSION}: another release of incumbent wrote it. "
-            "Use that release, or name another folder in store.path."
-        )
-    for statement in schema.statements:
-        connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {VERSION}")
-    connection.execute("COMMIT")
-
-
-def _version(connection: Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if mark == FIRST_RELEASE:
+        return "0001"
+    return None if tables or mark else ""
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -13,8 +13,9 @@ the fdatasync flushes whoever wrote it, or in a database that was flushed. What 
 disk one by one, and one flush serves all that were made before it.
 
 The descriptor that is flushed is our own, on the WAL: SQLite's locks lie on the database and on the shared memory, and
-closing *their* descriptors would drop them. The WAL is made anew only after the last connection has closed; the inode
-is compared all the same.
+closing *their* descriptors would drop them. It stays the right one: the WAL is made anew only after the last connection
+has closed, and ours is open. (Asking for the inode at each flush made a flush take 146 us in place of 94: since Linux
+6.13 a file whose times were looked at has them written more finely, and so more often.)
 """
 
 import os
@@ -108,14 +109,8 @@ class Wal:
         self._suspect = False
 
     def _opened(self) -> int:
-        found = os.stat(self._path)
-        if self._descriptor is not None:
-            ours = os.fstat(self._descriptor)
-            if (ours.st_dev, ours.st_ino) == (found.st_dev, found.st_ino):
-                return self._descriptor
-            os.close(self._descriptor)
-            self._descriptor = None
-        self._descriptor = os.open(self._path, os.O_RDWR | _BINARY)
+        if self._descriptor is None:
+            self._descriptor = os.open(self._path, os.O_RDWR | _BINARY)
         return self._descriptor
 
 

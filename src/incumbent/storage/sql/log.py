@@ -1,0 +1,262 @@
+"""The Log on SQL: `storage.base.Log`, method by method, but for the hot insert and its upkeep, which a body brings.
+
+What arrives is written by `arrivals`, what is added up is read by `sums`; here are the transactions around them, and
+the reading of rows.
+"""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import ColumnElement, Select, bindparam, case, func, or_, select
+
+from incumbent.records import Micros, Outcome, Prediction, Review, Shadow
+from incumbent.storage.base import (
+    BlockSum,
+    LoggedRow,
+    OutcomeCounts,
+    PeriodSum,
+    PredictionRow,
+    Scored,
+    Totals,
+    UnitSum,
+    prediction_of,
+    row_of,
+)
+from incumbent.storage.sql import arrivals, sums, tables
+from incumbent.storage.sql.session import Database, Row, among
+from incumbent.storage.sql.tables import LABEL, NEVER
+from incumbent.storage.values import checked_id, label, unpacked
+
+_FIELDS = len(PredictionRow._fields)
+_FIRST = -(2**63)
+
+p, o, s, u, r = (
+    table.alias(name)
+    for table, name in (
+        (tables.prediction, "p"),
+        (tables.outcome, "o"),
+        (tables.shadow, "s"),
+        (tables.unscored, "u"),
+        (tables.review, "r"),
+    )
+)
+_PREDICTION = [p.c[name] for name in PredictionRow._fields]
+_CURRENT_LABEL = (o.c.prediction == p.c.arrival) & (o.c.name == LABEL) & (o.c.replaced_at == NEVER)
+
+_FIND = select(*_PREDICTION).where(among(p.c.id, "ids"))
+
+_UNSCORED = (
+    select(
+        p.c.id,
+        u.c.version,
+        case((u.c.version == p.c.served_by, p.c.output), else_=s.c.output),
+        o.c.value,
+        p.c.arrival,
+        o.c.arrival,
+    )
+    .select_from(
+        u.join(p, p.c.arrival == u.c.prediction)
+        .join(o, _CURRENT_LABEL)
+        .outerjoin(s, (s.c.at == p.c.at) & (s.c.prediction == p.c.arrival) & (s.c.version == u.c.version))
+    )
+    .order_by(u.c.prediction, u.c.version)
+    .limit(bindparam("limit"))
+)
+
+
+def _scan(only: ColumnElement[bool] | None) -> Select[Row]:
+    """A page begins after the last row of the page before, so that no view is held open between two pages."""
+    query = (
+        select(*_PREDICTION, o.c.value, o.c.known_at, p.c.arrival)
+        .select_from(
+            p.outerjoin(
+                o,
+                (o.c.prediction == p.c.arrival)
+                & (o.c.name == LABEL)
+                & (o.c.known_at < bindparam("known_before"))
+                & (o.c.replaced_at >= bindparam("known_before")),
+            )
+        )
+        .with_hint(p, "INDEXED BY prediction_at", "sqlite")
+        .where(p.c.at >= bindparam("since"), p.c.at < bindparam("until"))
+        .where(or_(p.c.at > bindparam("since"), p.c.arrival > bindparam("after")))
+        .order_by(p.c.at, p.c.arrival)
+        .limit(bindparam("batch"))
+    )
+    return query if only is None else query.where(only)
+
+
+_SCAN = {None: _scan(None), True: _scan(o.c.arrival.is_not(None)), False: _scan(o.c.arrival.is_(None))}
+
+
+def _drawn(open_only: bool) -> Select[Row]:
+    query = (
+        select(
+            r.c.id, r.c.at, r.c.version, r.c.reason, r.c.propensity, r.c.policy,
+            func.coalesce(r.c.label, o.c.value), r.c.reviewer,
+        )
+        .select_from(r.outerjoin(p, p.c.id == r.c.id).outerjoin(o, _CURRENT_LABEL))
+        .where(r.c.at >= bindparam("since"))
+        .order_by(r.c.at.desc(), r.c.arrival.desc())
+        .limit(bindparam("limit"))
+    )  # fmt: skip
+    return query.where(o.c.arrival.is_(None)) if open_only else query
+
+
+_REVIEWS = {open_only: _drawn(open_only) for open_only in (False, True)}
+
+
+class SqlLog(ABC):
+    """See `storage.base.Log`."""
+
+    prompt: bool
+
+    def __init__(self, database: Database, flushed: bool) -> None:
+        """`flushed`: nothing is acknowledged before `sync`."""
+        self._database = database
+        self._flushed = flushed
+        self._given: dict[tuple[str, str], tuple[int, int]] = {}
+        self._given_lock = threading.Lock()
+
+    @abstractmethod
+    def append_rows(self, rows: Sequence[PredictionRow], wait_s: float | None = None) -> None:
+        """The hot insert."""
+
+    @abstractmethod
+    def sync(self) -> None:
+        """What was committed survives a power cut."""
+
+    @abstractmethod
+    def tidy(self) -> None:
+        """Upkeep beside the traffic."""
+
+    def append_new(self, rows: Sequence[PredictionRow], wait_s: float | None = None) -> None:
+        self.append_rows(rows, wait_s)
+
+    def append(self, predictions: Sequence[Prediction]) -> None:
+        self.append_rows([row_of(prediction) for prediction in predictions])
+        self._acknowledge()
+
+    def append_shadows(self, shadows: Sequence[Shadow]) -> None:
+        with self._database.writing() as session:
+            arrivals.keep_shadows(session, shadows)
+        self._acknowledge()
+
+    def append_outcomes(self, outcomes: Sequence[Outcome]) -> OutcomeCounts:
+        with self._database.writing(alone=True) as session:
+            counts = arrivals.keep_outcomes(session, outcomes)
+        self._acknowledge()
+        return counts
+
+    def find(self, ids: Sequence[str]) -> dict[str, Prediction]:
+        with self._database.reading() as session:
+            found = session.rows(_FIND, ids=session.listed([checked_id(id) for id in ids]))
+        return {row[0]: prediction_of(PredictionRow._make(row)) for row in found}
+
+    def unscored(self, limit: int = 100_000) -> list[Scored]:
+        with self._database.reading() as session:
+            found = session.rows(_UNSCORED, limit=limit)
+        with self._given_lock:
+            for id, version, _, _, prediction, outcome in found:
+                # Of two threads that ask, the older label stands: at worst a row is scored once more.
+                self._given.setdefault((id, version), (prediction, outcome))
+        return [Scored(id, version, unpacked(output), label(value)) for id, version, output, value, _, _ in found]
+
+    def put_losses(self, losses: Sequence[tuple[str, str, int]]) -> None:
+        with self._given_lock:
+            given = {(id, version): self._given[id, version] for id, version, _ in losses
+                     if (id, version) in self._given}  # fmt: skip
+        with self._database.writing() as session:
+            arrivals.keep_losses(session, losses, given)
+        with self._given_lock:
+            for key in given:
+                self._given.pop(key, None)
+        self._acknowledge()
+
+    def scan(
+        self,
+        since: Micros | None = None,
+        until: Micros | None = None,
+        known_before: Micros | None = None,
+        labelled: bool | None = None,
+        batch: int = 10_000,
+    ) -> Iterator[list[LoggedRow]]:
+        bounds = {"since": _FIRST if since is None else since, "after": -1, "until": _end(until),
+                  "known_before": _end(known_before), "batch": batch}  # fmt: skip
+        while True:
+            with self._database.reading() as session:
+                found = session.rows(_SCAN[labelled], **bounds)
+            if found:
+                yield [_logged(row) for row in found]
+            if len(found) < batch:
+                return
+            bounds |= {"since": found[-1][1], "after": found[-1][-1]}
+
+    def unit_sums(
+        self, trial: str, phase: int, matured_before: Micros, known_before: Micros, window: Micros
+    ) -> list[UnitSum]:
+        with self._database.reading() as session:
+            return sums.unit_sums(session, trial=trial, phase=phase, matured_before=matured_before,
+                                  known_before=known_before, window=window)  # fmt: skip
+
+    def block_sums(
+        self,
+        reference: str,
+        candidate: str,
+        block: Micros,
+        since: Micros,
+        until: Micros,
+        known_before: Micros,
+        offset: Micros = 0,
+    ) -> list[BlockSum]:
+        with self._database.reading() as session:
+            return sums.block_sums(session, reference=reference, candidate=candidate, block=block, since=since,
+                                   until=until, known_before=known_before, offset=offset)  # fmt: skip
+
+    def period_sums(
+        self, period: Micros, since: Micros, until: Micros, known_before: Micros, offset: Micros = 0
+    ) -> list[PeriodSum]:
+        with self._database.reading() as session:
+            return sums.period_sums(session, known_before, block=period, since=since, until=until, offset=offset)
+
+    def shadow_failures(self, version: str, since: Micros) -> tuple[int, int]:
+        with self._database.reading() as session:
+            return sums.shadow_failures(session, version, since)
+
+    def totals(self) -> Totals:
+        with self._database.reading() as session:
+            return sums.totals(session)
+
+    def append_reviews(self, reviews: Sequence[Review]) -> None:
+        with self._database.writing() as session:
+            arrivals.keep_reviews(session, reviews)
+        self._acknowledge()
+
+    def reviews(self, since: Micros | None = None, open_only: bool = False, limit: int = 1000) -> list[Review]:
+        with self._database.reading() as session:
+            found = session.rows(_REVIEWS[open_only], since=_FIRST if since is None else since, limit=limit)
+        return [_review(row) for row in found]
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _acknowledge(self) -> None:
+        """What was just committed is as safe as `store.durability` declares."""
+        if self._flushed:
+            self.sync()
+
+
+def _logged(row: Row) -> LoggedRow:
+    value, known_at = row[_FIELDS : _FIELDS + 2]
+    prediction = prediction_of(PredictionRow._make(row[:_FIELDS]))
+    return LoggedRow(prediction, None if value is None else label(value), known_at)
+
+
+def _review(row: Row) -> Review:
+    id, at, version, reason, propensity, policy, value, reviewer = row
+    return Review(id, at, version, reason, propensity, policy, None if value is None else label(value), reviewer)
+
+
+def _end(bound: Micros | None) -> Micros:
+    return NEVER if bound is None else bound
