@@ -101,7 +101,9 @@ def tree_ones(model: Any, signature: Signature, columns: Columns, rows: Any) -> 
 
 def onnx_ones(name: str, native: Fitted, proof: Proof) -> Iterator[tuple[str, str, Call]]:
     """The ONNX twin."""
-    yield name, "columns", Onnx(made(compiling.proved(native, proof)), native.signature).predict
+    twin = Onnx(made(compiling.proved(native, proof)), native.signature)
+    yield name, "columns", twin.predict
+    yield name, "matrix", twin.predict_matrix
 
 
 def main() -> int:
