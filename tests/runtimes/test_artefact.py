@@ -212,7 +212,7 @@ def test_unknown_runtimes_and_empty_samples_are_refused() -> None:
     blobs, signature = Memory(), Signature((), "binary", (0, 1))
     with pytest.raises(DataError, match="found no row"):
         artefact.save(blobs, None, runtime="rule", signature=signature, sample={}, versions=VERSIONS)
-    with pytest.raises(ArtefactRefused, match="found the runtime or part 'magic', expected one of rule, onnx, sklearn"):
+    with pytest.raises(ArtefactRefused, match="the runtime or part 'magic', expected one of rule, onnx, lightgbm"):
         artefact.save(blobs, None, runtime="magic", signature=signature, sample={"x": np.ones(3)}, versions=VERSIONS)
     assert not blobs.kept
 

@@ -147,10 +147,10 @@ class Project:
         description: str = "",
         recipe: str = "external",
         parent: str | None = None,
-        runtime: str = "sklearn",
+        runtime: str | None = None,
         now: Micros | None = None,
     ) -> Version:
-        """Store a fitted estimator (or a `Rule`) as the next version.
+        """Store a fitted estimator (a LightGBM Booster, the bytes of an ONNX model, a `Rule`) as the next version.
 
         `rows` are the rows that it was trained on: they give the signature, the golden rows, the profile and the
         sample on which a compiled twin is proved equal. Raises DataError for rows that cannot be used and
@@ -167,7 +167,7 @@ class Project:
         saved = artefact.save(
             self.facts.blobs,
             model,
-            runtime="rule" if isinstance(model, Rule) else runtime,
+            runtime=runtime or artefact.runtime_of(model),
             signature=signature,
             sample=columns,
             versions=self.config.versions,

@@ -1,9 +1,9 @@
 """What does a pipeline make of each column? Fitted scikit-learn steps in, a function of one column a feature out.
 
-In: a fitted estimator, its signature and a sample of training rows. Out: the linear twin (`runtimes.linear`), proved
-equal, or the reason for none. Folded are scalers, imputers, one-hot and ordinal encoders, selectors, pipelines and
-column transformers of these, and linear models; exactly these classes, since a subclass may do anything. On the
-judging path.
+In: a native predictor and the proof of it. Out: the linear twin (`runtimes.linear`), or the one that LightGBM's C
+library runs (`runtimes.lightgbm`), proved equal, or the reason for none. Folded are scalers, imputers, one-hot and
+ordinal encoders, selectors, pipelines and column transformers of these, and linear models; exactly these classes, since
+a subclass may do anything. On the judging path.
 """
 
 import json
@@ -28,14 +28,16 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from incumbent.config import Versions
 from incumbent.records import Column, Json
-from incumbent.runtimes.base import Floats
+from incumbent.runtimes import lightgbm
+from incumbent.runtimes.base import Floats, Opening
 from incumbent.runtimes.linear import Linear
 from incumbent.runtimes.proof import TOLERANCE, Proof, Twin
 from incumbent.runtimes.sklearn import Fitted
 
 EQUAL = 1e-9
-"""The twin works in float64 like the pipeline; only the order of sums differs. Trained on float32: `TOLERANCE`."""
+"""The twins work in float64 like the pipeline; only the order of sums differs. (Not so after float32 rows.)"""
 
 
 class Unfoldable(Exception):
@@ -94,9 +96,53 @@ def linear_twin(native: Fitted, proof: Proof) -> Twin | str:
         return str(reason)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # fitted otherwise than known here
         return f"cannot be folded: {type(error).__name__}: {error}"
+    return proof.of(Linear(json.loads(content), native.signature), content, TOLERANCE if _float32(native) else EQUAL)
+
+
+def lightgbm_twin(native: Fitted, proof: Proof) -> Twin | str:
+    """A proved twin that is run by LightGBM's C library, or the reason for none."""
+    try:
+        content = _lightgbm_content(native)
+    except Unfoldable as reason:
+        return str(reason)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        return f"cannot be folded: {type(error).__name__}: {error}"
+    return proof.of(lightgbm.load(content, Opening(native.signature, Versions())), content, EQUAL)
+
+
+def _lightgbm_content(native: Fitted) -> bytes:
+    features, model = seen_by_model(native)
+    if (type(model).__module__, type(model).__name__) not in _LIGHTGBM:
+        raise Unfoldable(f"{type(model).__name__} is no model of LightGBM")
+    if _float32(native):
+        raise Unfoldable("it was trained on float32, and thresholds lie on its roundings")
+    text = model.booster_.model_to_string()
+    words = [feature.column for feature in features if feature.raw and isinstance(feature.null, str)]
+    known = dict(zip(words, lightgbm.pandas_categories(text), strict=True))
+    specs = [_lightgbm_feature(feature, known) for feature in features]
+    return lightgbm.twin_content(text, specs, native.class_order)
+
+
+def _lightgbm_feature(feature: Feature, known: Mapping[str, list[Any]]) -> dict[str, Json]:
+    if feature.column in known and feature.table is None:
+        return lightgbm.category_feature(feature.column, known[feature.column])
+    null = _or_null(feature.null)
+    if feature.table is not None:
+        keys = list(feature.table)
+        codes = [_or_null(feature.table[key]) for key in keys]
+        return {"column": feature.column, "keys": keys, "codes": codes, "other": _or_null(feature.other), "null": null}
+    if (feature.scale, feature.offset) != (1.0, 0.0):
+        raise Unfoldable("numbers that are scaled before trees may round to the other side of a threshold")
+    return {"column": feature.column, "null": null}
+
+
+def _or_null(value: float) -> float | None:
+    return None if value != value else float(value)
+
+
+def _float32(native: Fitted) -> bool:
     dtypes = {} if native.schema is None else native.schema.dtypes
-    exact = not any(dtypes.get(name, "").lower() == "float32" for name in native.input_names)
-    return proof.of(Linear(json.loads(content), native.signature), content, EQUAL if exact else TOLERANCE)
+    return any(dtypes.get(name, "").lower() == "float32" for name in native.input_names)
 
 
 def fold(native: Fitted) -> dict[str, Json]:
@@ -317,6 +363,8 @@ _STEPS: Mapping[type, Callable[[Any, list[Feature]], list[Feature]]] = {
 }
 _FOLDABLE = ("number", "integer", "boolean", "string")
 
+
+_LIGHTGBM = (("lightgbm.sklearn", "LGBMClassifier"), ("lightgbm.sklearn", "LGBMRegressor"))
 
 # --- linear models ----------------------------------------------------------------------------------------
 
