@@ -556,9 +556,10 @@ def _spread(rows: Rows, most: int) -> Rows:
 
 
 def _profile(columns: Columns, signature: Signature) -> dict[str, Json]:
-    """The counts of each column of the training rows, for drift and for `why`."""
+    """The counts of each column of the training rows, for drift and for `why`; number arrays have none."""
     texts = {column.name for column in signature.columns if column.type == "string"}
     return {
         name: drift.profile(name, values, kind="category" if name in texts else "numeric").to_dict()
         for name, values in columns.items()
+        if values.ndim == 1
     }

@@ -1,9 +1,10 @@
 """The contract of a predictor: typed columns in, one float array out.
 
 Columns are a mapping from feature name to an array of n rows: `number`, `integer`, `boolean` and `timestamp`
-(microseconds since 1970 UTC) as float64 with NaN for null, `string` as an object array of str with None for
-null. The output is float64: (n_rows, n_classes) probabilities in the order of `signature.classes`, or (n_rows,)
-numbers. Where every column is one number a row, a predictor may take them as one matrix (`TakesMatrix`).
+(microseconds since 1970 UTC) as float64 with NaN for null, `string` as an object array of str with None for null,
+`numbers` (number arrays of one length) as (n, length) float64 with a row of NaN for null. The output is float64:
+(n_rows, n_classes) probabilities in the order of `signature.classes`, or (n_rows,) numbers. Where every column is one
+number a row, a predictor may take them as one matrix (`TakesMatrix`).
 """
 
 from collections.abc import Mapping, Sequence

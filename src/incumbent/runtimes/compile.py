@@ -85,6 +85,9 @@ def convert(estimator: Any, native: Native) -> bytes:
     column of strings, one output, the classes in the signature's order. Not proved equal."""
     columns = {column.name: column for column in native.signature.columns}
     strings = [name for name in native.input_names if columns[name].type == "string"]
+    arrays = [name for name in native.input_names if columns[name].type == "numbers"]
+    if arrays:
+        raise ArtefactRefused(f"it reads the number arrays {', '.join(arrays)}, which no twin takes")
     options = {id(estimator): {"zipmap": False}} if native.signature.classifies else None
     if isinstance(native, Fitted) and native.takes_transformer:
         inputs = [

@@ -1,9 +1,10 @@
 """An ONNX model as a predictor: what the answering path runs, with onnxruntime alone.
 
 In: a model with one matrix input (n, n_columns) for all numbers of the signature in their order, or one input (n, 1) a
-column by its name; strings always come a column each, and null is the token that the model's metadata declares. Out:
-its first output of decimals: (n, n_classes) probabilities in the order of the signature, (n, 1) of the second class of
-two, or (n, 1) numbers. One thread: single rows gain nothing from more, and lose time.
+column by its name ((n, length) for number arrays); strings always come a column each, and null is the token that the
+model's metadata declares. Out: its first output of decimals: (n, n_classes) probabilities in the order of the
+signature, (n, 1) of the second class of two, or (n, 1) numbers. One thread: single rows gain nothing from more, and
+lose time.
 
 One matrix is the quicker form: 30 columns as 30 inputs cost 59 us a call, as one input 9, or 6 from a ready matrix.
 """
@@ -36,11 +37,12 @@ _WHOLE = (np.int64, np.int32, np.bool_)
 
 @dataclass(frozen=True, slots=True)
 class _Input:
-    """One input: the columns that it holds, and its dtype (None: strings)."""
+    """One input: the columns that it holds (number arrays among them?), and its dtype (None: strings)."""
 
     name: str
     columns: tuple[str, ...]
     dtype: Any
+    arrays: bool = False
 
 
 class Onnx:
@@ -84,7 +86,8 @@ class Onnx:
         if found.dtype is None:
             values = columns[found.columns[0]].tolist()
             return np.array([self._null if v is None else v for v in values], dtype=object).reshape(-1, 1)
-        return _cast(matrix_of(columns, found.columns), found)
+        return _cast(np.column_stack([columns[c] for c in found.columns]) if found.arrays
+                     else matrix_of(columns, found.columns), found)  # fmt: skip
 
 
 def load(content: bytes, opening: Opening) -> Onnx:
@@ -126,9 +129,11 @@ def _inputs(session: onnxruntime.InferenceSession, signature: Signature) -> list
 
 def _input(tensor: Any, columns: dict[str, Column], alone: bool) -> _Input:
     wide = len(tensor.shape) == 2 and tensor.shape[1] != 1
+    column = columns.get(tensor.name)
+    if column is not None and column.type == "numbers":
+        return _matrix_input(tensor, {column.name: column})
     if tensor.name == NUMBERS or (alone and wide):
         return _matrix_input(tensor, columns)
-    column = columns.get(tensor.name)
     if column is None:
         raise ArtefactRefused(f"the model takes {tensor.name!r}; the signature has {', '.join(columns)}")
     if column.type == "string":
@@ -142,19 +147,21 @@ def _input(tensor: Any, columns: dict[str, Column], alone: bool) -> _Input:
 
 
 def _matrix_input(tensor: Any, columns: dict[str, Column]) -> _Input:
-    names = tuple(column.name for column in columns.values() if column.type in SCALAR)
-    texts = [column.name for column in columns.values() if column.type not in SCALAR]
-    if texts and tensor.name != NUMBERS:
+    ours = tensor.name == NUMBERS
+    taken = [c for c in columns.values() if c.type in SCALAR or (c.type == "numbers" and not ours)]
+    names, total = tuple(c.name for c in taken), sum(c.length or 1 for c in taken)
+    texts = [name for name in columns if name not in names]
+    if texts and not ours:
         raise ArtefactRefused(f"the model takes one matrix {tensor.name!r} of numbers; {', '.join(texts)} is none")
     if tensor.type not in ("tensor(float)", "tensor(double)"):
         raise ArtefactRefused(f"input {tensor.name!r} is {tensor.type}, expected tensor(float) or tensor(double)")
     width = tensor.shape[1]
-    if isinstance(width, int) and width != len(names):
+    if isinstance(width, int) and width != total:
         raise ArtefactRefused(
-            f"input {tensor.name!r} takes {width} columns; the signature has {len(names)}: {', '.join(names)}. "
+            f"input {tensor.name!r} takes {width} columns; the signature has {total}: {', '.join(names)}. "
             "Name the columns that the model was trained on in task.features, in their order."
         )
-    return _Input(tensor.name, names, _DTYPES[tensor.type])
+    return _Input(tensor.name, names, _DTYPES[tensor.type], arrays=total != len(names))
 
 
 def _is_whole(type: str) -> bool:

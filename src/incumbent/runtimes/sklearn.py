@@ -165,7 +165,8 @@ def takes_array(estimator: Any, signature: Signature) -> bool:
     """Was it fitted on an array without names, as wide as the signature?"""
     names = getattr(estimator, "feature_names_in_", None)
     unnamed = names is None or not set(map(str, names)) & set(signature.names)
-    return unnamed and getattr(estimator, "n_features_in_", None) == len(signature.columns)
+    width = sum(column.length or 1 for column in signature.columns)
+    return unnamed and getattr(estimator, "n_features_in_", None) == width
 
 
 def taken_names(estimator: Any, signature: Signature) -> list[str]:
