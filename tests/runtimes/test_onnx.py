@@ -155,3 +155,18 @@ def test_models_that_do_not_suit_are_refused() -> None:
     model, rows = fitted()
     with pytest.raises(ArtefactRefused, match=r"convert it with options=\{'zipmap': False\}"):
         Onnx(to_onnx(model, rows[:1].astype(np.float32)).SerializeToString(), NUMBERS_ONLY)
+
+
+def test_number_arrays_go_into_a_matrix() -> None:
+    """Alone under their own name, or beside numbers as one matrix; the width is that of all of them."""
+    arrays = np.array([[0.1, 0.2], [0.3, np.nan], [0.5, 0.6]])
+    signature = Signature((Column("k", "integer"), Column("m", "numbers", length=2)), "regression")
+    content = small_model("Neg", onnx.TensorProto.DOUBLE, 2)
+    alone = Onnx(content, signature)
+    assert not takes_matrix(alone)
+    assert alone.predict({"k": MATRIX[:, 1], "m": arrays}).tolist() == [-0.1, -0.3, -0.5]
+    whole = Onnx(small_model("Neg", onnx.TensorProto.DOUBLE, 3), Signature(
+        (Column("k", "integer"), Column("e", "numbers", length=2)), "regression"))  # fmt: skip
+    assert whole.predict({"k": MATRIX[:, 1], "e": arrays}).tolist() == [-1, -5, -2]
+    with pytest.raises(ArtefactRefused, match="takes 4 columns; the signature has 2: m"):
+        Onnx(small_model("Neg", onnx.TensorProto.DOUBLE, 4), signature)

@@ -21,6 +21,11 @@ from incumbent.records import Column, Signature
 from incumbent.runtimes import frames, schema
 from incumbent.runtimes.signature import from_json, to_columns, to_json, to_rows
 
+try:
+    import pyarrow
+except ImportError:  # no package of ours needs it: where somebody has it, its tables are tested too
+    pyarrow = None
+
 PAGE = (Path(__file__).parents[2] / "docs" / "values.md").read_text()
 NAMES = {"np": np, "pd": pd, "date": date, "datetime": datetime, "Decimal": Decimal, "ZoneInfo": ZoneInfo}
 
@@ -46,7 +51,10 @@ def signature_of(type: Any, nullable: bool = True) -> Signature:
 
 def paths(value: Any) -> dict[str, Callable[[Signature], Any]]:
     """How the value can come in: as JSON, as a row of Python, and in every DataFrame that can hold it."""
-    found: dict[str, Callable[[Signature], Any]] = {"Python": lambda s: to_columns([{"x": value}], s)}
+    found: dict[str, Callable[[Signature], Any]] = {
+        "Python": lambda s: to_columns([{"x": value}], s),
+        "the first of many": lambda s: {"x": to_columns([{"x": value}] * 20, s)["x"][:1]},
+    }
     try:
         body = json.dumps([{"x": value}])
         if json.loads(body)[0]["x"] == value or value is None or value != value:
@@ -61,6 +69,8 @@ def paths(value: Any) -> dict[str, Callable[[Signature], Any]]:
         ),
         "Polars": lambda: polars.DataFrame({"x": polars.Series([value])}),
     }
+    if pyarrow is not None and not isinstance(value, np.ndarray | tuple):
+        makers["Arrow"] = lambda: pyarrow.table({"x": pyarrow.array([value])})
     if isinstance(value, str):
         makers["pandas category"] = lambda: pd.DataFrame({"x": pd.Series([value], dtype="category")})
         makers["Polars category"] = lambda: polars.DataFrame({"x": polars.Series([value], dtype=polars.Categorical)})
@@ -149,6 +159,10 @@ ARRAYS = {
     "pandas lists": lambda v: pd.DataFrame({"e": pd.Series(v, dtype=object)}),
     "pandas arrays": lambda v: pd.DataFrame({"e": [None if x is None else np.array(x) for x in v]}),
     "Polars List": lambda v: polars.DataFrame({"e": polars.Series(v, dtype=polars.List(polars.Float64))}),
+    **({} if pyarrow is None else {
+        "Arrow list": lambda v: pyarrow.table({"e": pyarrow.array(v, pyarrow.list_(pyarrow.float64()))}),
+        "Arrow fixed": lambda v: pyarrow.table({"e": pyarrow.array(v, pyarrow.list_(pyarrow.float64(), 2))}),
+    }),
     "Polars Array": lambda v: polars.DataFrame({"e": polars.Series(v, dtype=polars.Array(polars.Float32, 2))}),
 }
 
@@ -159,7 +173,12 @@ def test_number_arrays_are_inferred_and_come_back(make: Any) -> None:
     lists = [[0.5, 1.0], None, [-2.0, 3.0]]
     late, frame = [0, 1, 0], make(lists)
     task = task_of(BINARY, features=("e",))
-    rows = frame.assign(late=late) if isinstance(frame, pd.DataFrame) else frame.with_columns(late=polars.Series(late))
+    if isinstance(frame, pd.DataFrame):
+        rows: Any = frame.assign(late=late)
+    elif isinstance(frame, polars.DataFrame):
+        rows = frame.with_columns(late=polars.Series(late))
+    else:
+        rows = frame.append_column("late", [late])
     signature = frames.infer_signature(rows, task)
     assert signature.columns == (Column("e", "numbers", True, None, 2),)
     assert from_json(json.loads(json.dumps(to_json(signature)))) == signature
@@ -169,7 +188,7 @@ def test_number_arrays_are_inferred_and_come_back(make: Any) -> None:
     assert np.array_equal(to_columns([{"e": v} for v in lists], signature)["e"], columns["e"], equal_nan=True)
     back = schema.native(columns, signature, schema.of(frame))
     assert np.array_equal(frames.columns(back, signature)["e"], columns["e"], equal_nan=True)
-    if not isinstance(frame, pd.DataFrame):
+    if isinstance(frame, polars.DataFrame):
         assert back["e"].dtype == frame["e"].dtype
 
 

@@ -257,7 +257,7 @@ def _by_dtype(series: Any, column: Column) -> npt.NDArray[Any] | None:
 
 
 def _stacked(series: Any, column: Column) -> Floats | None:
-    """(n, length) where the column holds arrays of numbers without a null in them; None where it needs a closer look."""
+    """(n, length) where the column holds arrays of numbers without a null in them; None if it needs a closer look."""
     values = _values(series)
     known = [v for v in values if v is not None]
     typed = series.dtype in (nw.List, nw.Array) and series.dtype.inner.is_numeric()
@@ -288,7 +288,9 @@ def _numbers(series: Any) -> Floats:
 
 def _in_odd_zone(series: Any) -> bool:
     """Times of pandas in a zone whose name narwhals cannot read (any with an underscore: America/New_York)."""
-    return bool(series.dtype == nw.Unknown) and str(nw.to_native(series).dtype).startswith("datetime64[")
+    if series.dtype != nw.Unknown:
+        return False
+    return str(getattr(nw.to_native(series), "dtype", "")).startswith("datetime64[")  # an Arrow column has none
 
 
 def _is_naive(series: Any) -> bool:

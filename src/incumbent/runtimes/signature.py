@@ -36,6 +36,8 @@ _PLAIN: Mapping[ColumnType, frozenset[type]] = {
     "timestamp": frozenset({int, NoneType}),
     "numbers": frozenset({list, NoneType}),
 }
+_WHOLE = ("integer", "timestamp")
+_FEW = 8
 _NULLS = ("NAType", "NaTType")
 """pandas' own nulls by the names of their types: the answering path does not import pandas."""
 
@@ -78,7 +80,7 @@ def suits(found: npt.NDArray[Any], column: Column) -> bool:
         return found.shape[1] == column.length and not (null.any(axis=1) & ~whole_rows).any() and (
             column.nullable or not whole_rows.any()
         )
-    if column.type in ("integer", "timestamp") and not (null | (np.trunc(found) == found)).all():
+    if column.type in _WHOLE and not (null | (np.trunc(found) == found)).all():
         return False
     return column.nullable or not null.any()
 
@@ -182,7 +184,19 @@ def _plain(values: list[Any], column: Column) -> npt.NDArray[Any] | None:
         numbers = np.array(values, dtype=np.float64)
     except OverflowError:
         return None
-    return numbers if suits(numbers, column) else None
+    fine = _few_suit(numbers.tolist(), column) if len(values) <= _FEW else suits(numbers, column)
+    return numbers if fine else None
+
+
+def _few_suit(numbers: list[float], column: Column) -> bool:
+    """`suits` for few numbers: a row of 30 columns takes 29 us, and 52 with numpy's calls."""
+    for number in numbers:
+        if number != number:
+            if not column.nullable:
+                return False
+        elif isinf(number) or (column.type in _WHOLE and not number.is_integer()):
+            return False
+    return True
 
 
 def _plain_lists(values: list[Any], column: Column) -> npt.NDArray[Any] | None:
