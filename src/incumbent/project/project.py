@@ -409,7 +409,9 @@ class Project:
         """Whether a version has a compiled twin, and how equal it was proved; or why it has none."""
         found = artefact.manifest(self.facts.blobs, self.version(name).manifest)["compile"]
         if found.get("made"):
-            return f"{name} is served by its ONNX twin, equal to within {found['max_difference']:.1g} on its own rows."
+            kind = {"twin.linear.json": "linear", "twin.lightgbm.json": "LightGBM"}.get(found.get("part"), "ONNX")
+            within = f"{found['max_difference']:.1g}"
+            return f"{name} is served by its {kind} twin, equal to within {within} on its own rows."
         return f"{name} is served as it was fitted: {found.get('reason') or 'rules need no twin'}."
 
     def distil(

@@ -148,7 +148,7 @@ def _float32(native: Fitted) -> bool:
 def fold(native: Fitted) -> dict[str, Json]:
     """The spec of `runtimes.linear` for a fitted estimator, not proved equal. Raises Unfoldable."""
     features, model = seen_by_model(native)
-    if type(model) not in (*_CLASSIFIERS, *_REGRESSORS):
+    if type(model) not in (*_CLASSIFIERS, *_REGRESSORS, *_COUNTS):
         raise Unfoldable(f"{type(model).__name__} is no linear model that is known here")
     weights, intercept, link = _model(model, native)
     if weights.shape[1] != len(features):
@@ -379,6 +379,9 @@ _REGRESSORS = (
 )  # fmt: skip
 
 
+_COUNTS = (linear.GammaRegressor, linear.PoissonRegressor)  # their link is the logarithm
+
+
 def _model(model: Any, native: Fitted) -> tuple[Floats, Floats, str]:
     """(n_outputs, n_features) weights, (n_outputs,) intercept and the link, the classes in the signature's order."""
     weights = np.atleast_2d(np.asarray(model.coef_, dtype=np.float64))
@@ -386,6 +389,8 @@ def _model(model: Any, native: Fitted) -> tuple[Floats, Floats, str]:
     intercept = np.resize(intercept, len(weights)) if len(intercept) == 1 else intercept
     if type(model) in _REGRESSORS:
         return weights, intercept, "identity"
+    if type(model) in _COUNTS:
+        return weights, intercept, "exp"
     if type(model) is linear.SGDClassifier and model.loss != "log_loss":
         raise Unfoldable(f"SGDClassifier(loss={model.loss!r}) has other probabilities than the logistic ones")
     order = native.class_order
