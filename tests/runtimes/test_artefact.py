@@ -12,7 +12,7 @@ from flight_rows import BINARY, NUMBER, Memory, flights, task_of, trees
 from lightgbm import LGBMClassifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
 
 from incumbent.config import Task, Versions
 from incumbent.errors import ArtefactRefused, DataError, GoldenMismatch, StoreDamaged
@@ -230,14 +230,14 @@ def test_opening_a_twin_loads_nothing_of_the_judging_path() -> None:
 
 
 def test_a_model_on_number_arrays_is_a_version() -> None:
-    """Fitted on an array as wide as all columns together; no twin takes it, and the golden rows hold lists."""
+    """Fitted on an array as wide as all columns together; no twin takes trees, and the golden rows hold lists."""
     rows = flights(300)
     draw = np.random.default_rng(0)
     rows["e"] = [draw.normal(size=3) + late for late in rows["late"]]
     signature = frames.infer_signature(rows, task_of(BINARY, features=("hour", "e")))
     columns = frames.columns(rows, signature)
     matrix = np.column_stack([columns["hour"], columns["e"]])
-    model = LogisticRegression(max_iter=1000).fit(matrix, rows["late"])
+    model = DecisionTreeClassifier(max_depth=3).fit(matrix, rows["late"])
     blobs = Memory()
     found = artefact.save(
         blobs, model, runtime="sklearn", signature=signature, sample=columns, versions=VERSIONS,

@@ -50,10 +50,11 @@ class Feature:
 
     Without a table a number x becomes x·scale + offset; with one, a value becomes what the table says, or `other`.
     Null becomes `null`. `raw` is a column as it came, until something encodes it: its `null` is what stands for null.
-    NaN is a null to what follows, and an error at the end.
+    NaN is a null to what follows, and an error at the end. `element` is the place in a column of number arrays.
     """
 
     column: str
+    element: int | None = None
     scale: float = 1.0
     offset: float = 0.0
     null: Any = np.nan
@@ -114,6 +115,8 @@ def _lightgbm_content(native: Fitted) -> bytes:
     features, model = seen_by_model(native)
     if (type(model).__module__, type(model).__name__) not in _LIGHTGBM:
         raise Unfoldable(f"{type(model).__name__} is no model of LightGBM")
+    if any(feature.element is not None for feature in features):
+        raise Unfoldable("it reads number arrays")
     if _float32(native):
         raise Unfoldable("it was trained on float32, and thresholds lie on its roundings")
     text = model.booster_.model_to_string()
@@ -154,38 +157,46 @@ def fold(native: Fitted) -> dict[str, Json]:
     if weights.shape[1] != len(features):
         raise Unfoldable(f"the model sees {weights.shape[1]} features, and {len(features)} were folded")
     columns = {column.name: column for column in native.signature.columns}
-    numbers: dict[str, Weighted] = {}
+    numbers: dict[tuple[str, int | None], Weighted] = {}
     tables: dict[str, Weighted] = {}
     for place, feature in enumerate(features):
         weight, column = weights[:, place], columns[feature.column]
         if feature.table is None:
-            numbers.setdefault(column.name, []).append((weight, feature))
+            numbers.setdefault((column.name, feature.element), []).append((weight, feature))
             intercept = intercept + weight * feature.offset
         else:
             tables.setdefault(column.name, []).append((weight, feature))
     for name in tables:
         if columns[name].type != "string":
-            numbers.setdefault(name, [])
+            numbers.setdefault((name, None), [])
     return {
         "link": link,
         "intercept": intercept.tolist(),
-        "numbers": [_numbers(name, found, tables.get(name, []), len(intercept)) for name, found in numbers.items()],
+        "numbers": [_numbers(key, found, tables.get(key[0], []), len(intercept)) for key, found in numbers.items()],
         "tables": [_table(columns[name], found, len(intercept)) for name, found in tables.items()],
     }
 
 
 def seen_by_model(native: Fitted) -> tuple[list[Feature], Any]:
     """What the last step of a pipeline sees, and that step. Raises Unfoldable."""
-    odd = [c.name for c in native.signature.columns if c.name in native.input_names and c.type not in _FOLDABLE]
+    columns = {column.name: column for column in native.signature.columns}
+    foldable = (*_FOLDABLE, "numbers") if native.takes_array else _FOLDABLE
+    odd = [name for name in native.input_names if columns[name].type not in foldable]
     if odd:
-        raise Unfoldable(f"it reads {', '.join(odd)}: times and arrays are not folded")
-    strings = {column.name for column in native.signature.columns if column.type == "string"}
-    features = [Feature(n, raw=True, null="" if n in strings else np.nan) for n in native.names]
+        raise Unfoldable(f"it reads {', '.join(odd)}: times, and arrays in a DataFrame, are not folded")
+    features = [feature for name in native.names for feature in _raw(columns[name])]
     model = native.estimator
     while type(model) is Pipeline:
         features = _through(model.steps[:-1], features)
         model = model.steps[-1][1]
     return features, model
+
+
+def _raw(column: Column) -> list[Feature]:
+    """A column as it comes: one feature, or one for each number of an array."""
+    if column.type == "numbers":
+        return [Feature(column.name, element=i) for i in range(column.length or 0)]
+    return [Feature(column.name, raw=True, null="" if column.type == "string" else np.nan)]
 
 
 # --- steps that change features ---------------------------------------------------------------------------
@@ -404,12 +415,13 @@ def _model(model: Any, native: Fitted) -> tuple[Floats, Floats, str]:
     return weights[placed], intercept[placed], link
 
 
-def _numbers(name: str, found: Weighted, tabled: Weighted, outputs: int) -> dict[str, Json]:
+def _numbers(key: tuple[str, int | None], found: Weighted, tabled: Weighted, outputs: int) -> dict[str, Json]:
     """What a number adds; `null` is beside the offsets, which are in the intercept."""
     weights = sum((weight * feature.scale for weight, feature in found), np.zeros(outputs))
     null = sum((weight * (feature.null - feature.offset) for weight, feature in found), np.zeros(outputs))
     null = sum((weight * feature.null for weight, feature in tabled), null)
-    return {"column": name, "weights": weights.tolist(), "null": _or_none(null)}
+    place = {"column": key[0]} if key[1] is None else {"column": key[0], "element": key[1]}
+    return {**place, "weights": weights.tolist(), "null": _or_none(null)}
 
 
 def _table(column: Column, found: Weighted, outputs: int) -> dict[str, Json]:

@@ -59,7 +59,7 @@ class Fitted:
         self.estimator, self.signature, self.schema = estimator, signature, schema
         self._method = getattr(estimator, method)
         self.class_order = class_order(estimator, signature)
-        self._takes_array = takes_array(estimator, signature)
+        self.takes_array = takes_array(estimator, signature)
         self.names = taken_names(estimator, signature)
         transformer = first_step(estimator)
         self.takes_transformer = isinstance(transformer, ColumnTransformer)
@@ -78,7 +78,7 @@ class Fitted:
         return ordered
 
     def _input(self, columns: Columns) -> Any:
-        if self._takes_array:
+        if self.takes_array:
             return np.column_stack([columns[name] for name in self.names])
         frame = native(columns, self.signature, self.schema)
         return frame if self.names == list(self.signature.names) else frame[self.names]
