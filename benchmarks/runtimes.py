@@ -17,11 +17,11 @@ import pandas as pd
 from lightgbm import LGBMClassifier
 from sklearn.linear_model import LogisticRegression
 
-from incumbent.config import Task
+from incumbent.config import Task, Versions
 from incumbent.records import Signature
 from incumbent.runtimes import compile as compiling
-from incumbent.runtimes import fold, frames, schema
-from incumbent.runtimes.base import Columns, Floats, checked
+from incumbent.runtimes import fold, frames, lightgbm, schema
+from incumbent.runtimes.base import Columns, Floats, Opening, checked
 from incumbent.runtimes.linear import Linear
 from incumbent.runtimes.onnx import Onnx
 from incumbent.runtimes.proof import Proof, Twin
@@ -94,14 +94,20 @@ def linear_ones(model: Any, signature: Signature, columns: Columns, rows: Any) -
 
 
 def tree_ones(model: Any, signature: Signature, columns: Columns, rows: Any) -> Iterator[tuple[str, str, Call]]:
-    """300 trees of 31 leaves, as ONNX."""
+    """300 trees of 31 leaves, as ONNX and through LightGBM's C library."""
     native = Fitted(model, signature, schema.of(rows))
-    yield from onnx_ones("LightGBM as ONNX", native, Proof(native, columns))
+    proof = Proof(native, columns)
+    yield from onnx_ones("LightGBM as ONNX", native, proof)
+    twin = lightgbm.load(made(fold.lightgbm_twin(native, proof)), Opening(signature, Versions()))
+    yield "LightGBM's C library", "columns", twin.predict
+    yield "LightGBM's C library", "matrix", twin.predict_matrix
 
 
 def onnx_ones(name: str, native: Fitted, proof: Proof) -> Iterator[tuple[str, str, Call]]:
     """The ONNX twin."""
-    yield name, "columns", Onnx(made(compiling.proved(native, proof)), native.signature).predict
+    twin = Onnx(made(compiling.proved(native, proof)), native.signature)
+    yield name, "columns", twin.predict
+    yield name, "matrix", twin.predict_matrix
 
 
 def main() -> int:

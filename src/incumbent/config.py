@@ -83,7 +83,7 @@ class Versions:
 
     trust: tuple[str, ...] = _setting((), "Types that a skops file may bring, beside the ones that skops trusts.")
     pickle: bool = _setting(False, "Load pickles whose hash is in our own ledger (a pickle can run any code).")
-    compile: bool = _setting(True, "Make an ONNX twin and serve it where it is proved equal.")
+    compile: bool = _setting(True, "Make a twin (linear, ONNX, LightGBM) and serve it where it is proved equal.")
     golden_rows: int = _setting(50, "Rows that a version must repeat at every load.", "rows")
 
 

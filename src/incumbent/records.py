@@ -14,7 +14,7 @@ Json = Any  # a value that json can write: None, bool, int, float, str, list, di
 Label = str | int | float | bool
 
 Kind = Literal["binary", "multiclass", "regression", "forecast"]
-ColumnType = Literal["integer", "number", "boolean", "string", "timestamp"]
+ColumnType = Literal["integer", "number", "boolean", "string", "timestamp", "numbers"]
 Arm = Literal["incumbent", "challenger"]
 Step = Literal["baseline", "gate", "live", "speed", "upkeep"]
 
@@ -24,12 +24,16 @@ DAY: Micros = 86_400 * SECOND
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One feature. `categories` are the values seen in training (strings only); others are accepted and counted."""
+    """One feature. `categories` are the values seen in training (strings only); others are accepted and counted.
+
+    `numbers` is a list of finite numbers, an embedding say: always of `length`, which the other types do not have.
+    """
 
     name: str
     type: ColumnType
     nullable: bool = True
     categories: tuple[str, ...] | None = None
+    length: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

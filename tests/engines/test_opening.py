@@ -41,6 +41,8 @@ def manifest(project: config.Config) -> str:
         ("onnx", "model.onnx", True),
         ("sklearn", "twin.onnx", True),
         ("sklearn", "twin.linear.json", True),
+        ("sklearn", "twin.lightgbm.json", True),
+        ("lightgbm", "model.lightgbm.txt", True),
         ("sklearn", "native.skops", False),
         ("pyfunc", "", False),
     ],

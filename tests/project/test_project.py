@@ -267,15 +267,15 @@ def test_a_column_of_another_type_is_named(tmp_path: Path) -> None:
     """What the incumbent knows as a number comes as text."""
     project, frame = rows(tmp_path)
     project.baseline()
-    with pytest.raises(DataError, match=r"column 'weight': found .*, expected number"):
+    with pytest.raises(DataError, match=r"row 0, column 'weight': found '.*', expected a finite number"):
         project.train(rows=frame.assign(weight=frame["weight"].astype(str)))
 
 
 def test_a_column_of_no_type_is_named(tmp_path: Path) -> None:
-    """A list in a cell is no feature."""
+    """An object in a cell is no feature."""
     project, frame = rows(tmp_path)
     with pytest.raises(DataError, match="column 'weight'"):
-        project.baseline(frame.assign(weight=[[1]] * len(frame)))
+        project.baseline(frame.assign(weight=[{1: 2}] * len(frame)))
 
 
 def test_a_time_that_is_no_time_is_named(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from flight_rows import BINARY, NUMBER, Memory, flights, task_of, trees
 from lightgbm import LGBMClassifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.tree import DecisionTreeClassifier
 
 from incumbent.config import Task, Versions
 from incumbent.errors import ArtefactRefused, DataError, GoldenMismatch, StoreDamaged
@@ -212,7 +213,7 @@ def test_unknown_runtimes_and_empty_samples_are_refused() -> None:
     blobs, signature = Memory(), Signature((), "binary", (0, 1))
     with pytest.raises(DataError, match="found no row"):
         artefact.save(blobs, None, runtime="rule", signature=signature, sample={}, versions=VERSIONS)
-    with pytest.raises(ArtefactRefused, match="found the runtime or part 'magic', expected one of rule, onnx, sklearn"):
+    with pytest.raises(ArtefactRefused, match="the runtime or part 'magic', expected one of rule, onnx, lightgbm"):
         artefact.save(blobs, None, runtime="magic", signature=signature, sample={"x": np.ones(3)}, versions=VERSIONS)
     assert not blobs.kept
 
@@ -226,3 +227,22 @@ def test_opening_a_twin_loads_nothing_of_the_judging_path() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_model_on_number_arrays_is_a_version() -> None:
+    """Fitted on an array as wide as all columns together; no twin takes trees, and the golden rows hold lists."""
+    rows = flights(300)
+    draw = np.random.default_rng(0)
+    rows["e"] = [draw.normal(size=3) + late for late in rows["late"]]
+    signature = frames.infer_signature(rows, task_of(BINARY, features=("hour", "e")))
+    columns = frames.columns(rows, signature)
+    matrix = np.column_stack([columns["hour"], columns["e"]])
+    model = DecisionTreeClassifier(max_depth=3).fit(matrix, rows["late"])
+    blobs = Memory()
+    found = artefact.save(
+        blobs, model, runtime="sklearn", signature=signature, sample=columns, versions=VERSIONS,
+        schema=schema.of(rows).to_json(),
+    )  # fmt: skip
+    assert found.serves == "native.skops" and "number arrays e, which no twin takes" in found.notes[0]
+    assert np.array_equal(artefact.open_version(blobs, found.manifest, VERSIONS).predict(columns),
+                          model.predict_proba(matrix))  # fmt: skip

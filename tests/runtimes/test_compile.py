@@ -19,14 +19,14 @@ from sklearn.ensemble import (
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from incumbent.config import Task
 from incumbent.records import Signature
 from incumbent.runtimes import frames, schema
 from incumbent.runtimes.compile import convert, decimal_thresholds, twin
-from incumbent.runtimes.onnx import Onnx
+from incumbent.runtimes.onnx import NUMBERS, Onnx
 from incumbent.runtimes.proof import Twin, compare, probes
 from incumbent.runtimes.sklearn import Fitted
 
@@ -77,14 +77,31 @@ def test_common_pipelines_have_an_equal_twin(task: Task, model: Any) -> None:
 )
 @pytest.mark.parametrize("named", [True, False])
 def test_an_estimator_of_numbers_needs_no_column_transformer(model: Any, named: bool) -> None:
-    """The twin takes one input a column all the same, whether it was fitted on names or on an array."""
+    """The twin takes one matrix of all numbers, whether the model was fitted on names or on an array."""
     rows = flights()
     names = ["precip", "hour"]
     model.fit(rows[names] if named else rows[names].to_numpy(), rows["late"])
     signature = frames.infer_signature(rows, task_of(BINARY, features=tuple(names)))
     found = twin(model, signature, frames.columns(rows, signature), schema.of(rows))
     assert isinstance(found, Twin), found
-    assert [i.name for i in onnxruntime.InferenceSession(found.content).get_inputs()] == names
+    (taken,) = onnxruntime.InferenceSession(found.content).get_inputs()
+    assert (taken.name, taken.shape[1]) == (NUMBERS, 2)
+    columns = frames.columns(rows, signature)
+    twin_ = Onnx(found.content, signature)
+    matrix = np.column_stack([columns[name] for name in names])
+    assert np.array_equal(twin_.predict_matrix(matrix), twin_.predict(columns))
+
+
+def test_any_name_of_a_column_will_do() -> None:
+    """Also one that the converter writes otherwise, beside one that the model does not use."""
+    rows = flights().rename(columns={"carrier": "the carrier", "temp": "temp.°C"})
+    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1)
+    columns = ColumnTransformer([("w", codes, ["the carrier"]), ("n", "passthrough", ["temp.°C", "hour"])])
+    features = ("the carrier", "hour", "temp.°C", "precip")
+    model = Pipeline([("columns", columns), ("trees", boosted())]).fit(rows[list(features)], rows["late"])
+    signature = frames.infer_signature(rows, task_of(BINARY, features=features))
+    found = twin(model, signature, frames.columns(rows, signature), schema.of(rows))
+    assert isinstance(found, Twin), found
 
 
 def test_thresholds_that_lie_on_data_need_moving() -> None:

@@ -11,7 +11,7 @@ import pytest
 from flight_rows import BINARY, FEATURES, MULTICLASS, NUMBER, flights, task_of
 
 from incumbent.config import Config, Task
-from incumbent.errors import DataError
+from incumbent.errors import DataError, RowError
 from incumbent.records import Column, Signature, micros
 from incumbent.runtimes import frames
 from incumbent.runtimes.signature import to_columns, to_rows
@@ -66,11 +66,12 @@ def test_each_dtype_has_its_type(values: Any, type: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [[1j, 2j], pd.to_timedelta([1, 2], unit="h"), pd.Series([[1], [2]], dtype=object), pd.Series([1, "a"])]
+    "values",
+    [[1j, 2j], pd.to_timedelta([1, 2], unit="h"), pd.Series([{1: 2}, {3: 4}], dtype=object), pd.Series([1, "a"])],
 )
 def test_a_column_of_an_unsupported_type_is_named(values: Any) -> None:
     """With what was found and what to do."""
-    with pytest.raises(DataError, match=r"column 'x': found .*, expected numbers, booleans, strings or times"):
+    with pytest.raises(DataError, match=r"column 'x': found .*, expected numbers, booleans, strings, times"):
         signature_of("x", values)
 
 
@@ -131,13 +132,20 @@ def test_without_task_features_all_other_columns_are_features() -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "values"), [("hour", [1.5, 2.0]), ("hour", ["5", "6"]), ("carrier", [1, 2]), ("temp", ["warm", None])]
+    ("column", "values", "found", "expected"),
+    [
+        ("hour", [1.5, 2.0], "1.5", "an integer"),
+        ("hour", ["5", "6"], "'5'", "an integer"),
+        ("carrier", [1, 2], "1", "a string"),
+        ("temp", ["warm", None], "'warm'", "a finite number"),
+    ],
 )
-def test_a_column_of_another_type_than_the_signature_is_named(column: str, values: list[Any]) -> None:
+def test_a_column_of_another_type_than_the_signature_is_named(
+    column: str, values: list[Any], found: str, expected: str
+) -> None:
     """A retraining feed that changed a type stops here."""
     signature = frames.infer_signature(flights(), task_of(BINARY))
-    expected = signature.columns[FEATURES.index(column)].type
-    with pytest.raises(DataError, match=f"column '{column}'.*expected {expected}"):
+    with pytest.raises(RowError, match=f"row 0, column '{column}': found {found}, expected {expected} or null"):
         frames.columns(flights(2).assign(**{column: values}), signature)
 
 

@@ -19,6 +19,7 @@ from sklearn.linear_model import (
     Lasso,
     LinearRegression,
     LogisticRegression,
+    PoissonRegressor,
     Ridge,
     SGDClassifier,
     SGDRegressor,
@@ -58,6 +59,7 @@ def twin_of(
 ) -> tuple[Twin | str, Fitted, Columns]:
     """The linear twin of a model fitted on the flights, the native one, and fresh columns with what is rare."""
     known = flights() if rows is None else rows
+    known["delay"] = known["delay"].abs()  # counts have no sign
     signature = frames.infer_signature(known, task_of(task, **changes))
     model.fit(known[list(signature.names)], known[task.target])
     native = Fitted(model, signature, schema.of(known))
@@ -128,6 +130,7 @@ def test_preprocessing_is_folded(before: Any) -> None:
         (NUMBER, Lasso(0.1)),
         (NUMBER, ElasticNet(0.1)),
         (NUMBER, SGDRegressor(random_state=0)),
+        (NUMBER, PoissonRegressor()),
     ],
 )
 def test_linear_models_are_folded(task: Task, model: Any) -> None:
@@ -170,6 +173,25 @@ def test_strings_do_not_come_as_a_matrix() -> None:
     found, native, _ = twin_of(linear(LogisticRegression()))
     assert isinstance(found, Twin)
     assert not takes_matrix(load(found.content, Opening(native.signature, Versions())))
+
+
+def test_number_arrays_are_folded() -> None:
+    """Of an estimator that was fitted on an array as wide as all columns together, nulls filled number by number."""
+    rows = flights()
+    draw = np.random.default_rng(0)
+    rows["e"] = [None if i % 9 == 0 else draw.normal(size=3) + late for i, late in enumerate(rows["late"])]
+    signature = frames.infer_signature(rows, task_of(BINARY, features=("temp", "e", "hour")))
+    columns = frames.columns(rows, signature)
+    model = filled(StandardScaler(), LogisticRegression(), add_indicator=True)
+    native = Fitted(model.fit(np.column_stack(list(columns.values())), rows["late"]), signature, schema.of(rows))
+    found = linear_twin(native, Proof(native, columns))
+    assert isinstance(found, Twin), found
+    assert found.max_difference < 1e-12
+    twin = load(found.content, Opening(signature, Versions()))
+    assert not takes_matrix(twin)
+    whole = twin.predict(columns)
+    for i in range(50):
+        assert np.array_equal(twin.predict({k: v[i : i + 1] for k, v in columns.items()})[0], whole[i])
 
 
 def test_what_the_native_one_refuses_is_refused() -> None:

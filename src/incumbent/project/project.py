@@ -147,10 +147,10 @@ class Project:
         description: str = "",
         recipe: str = "external",
         parent: str | None = None,
-        runtime: str = "sklearn",
+        runtime: str | None = None,
         now: Micros | None = None,
     ) -> Version:
-        """Store a fitted estimator (or a `Rule`) as the next version.
+        """Store a fitted estimator (a LightGBM Booster, the bytes of an ONNX model, a `Rule`) as the next version.
 
         `rows` are the rows that it was trained on: they give the signature, the golden rows, the profile and the
         sample on which a compiled twin is proved equal. Raises DataError for rows that cannot be used and
@@ -167,7 +167,7 @@ class Project:
         saved = artefact.save(
             self.facts.blobs,
             model,
-            runtime="rule" if isinstance(model, Rule) else runtime,
+            runtime=runtime or artefact.runtime_of(model),
             signature=signature,
             sample=columns,
             versions=self.config.versions,
@@ -409,7 +409,9 @@ class Project:
         """Whether a version has a compiled twin, and how equal it was proved; or why it has none."""
         found = artefact.manifest(self.facts.blobs, self.version(name).manifest)["compile"]
         if found.get("made"):
-            return f"{name} is served by its ONNX twin, equal to within {found['max_difference']:.1g} on its own rows."
+            kind = {"twin.linear.json": "linear", "twin.lightgbm.json": "LightGBM"}.get(found.get("part"), "ONNX")
+            within = f"{found['max_difference']:.1g}"
+            return f"{name} is served by its {kind} twin, equal to within {within} on its own rows."
         return f"{name} is served as it was fitted: {found.get('reason') or 'rules need no twin'}."
 
     def distil(
@@ -556,9 +558,10 @@ def _spread(rows: Rows, most: int) -> Rows:
 
 
 def _profile(columns: Columns, signature: Signature) -> dict[str, Json]:
-    """The counts of each column of the training rows, for drift and for `why`."""
+    """The counts of each column of the training rows, for drift and for `why`; number arrays have none."""
     texts = {column.name for column in signature.columns if column.type == "string"}
     return {
         name: drift.profile(name, values, kind="category" if name in texts else "numeric").to_dict()
         for name, values in columns.items()
+        if values.ndim == 1
     }

@@ -1,12 +1,12 @@
-"""SEAM 2. What kind of predictor it is (rule, sklearn, onnx), and how a version lies on disk.
+"""SEAM 2. What kind of predictor it is (rule, linear, onnx, lightgbm, sklearn), and how a version lies on disk.
 
     base        the contract of a predictor, and the columns that it takes
     signature   JSON rows in, checked columns out (answering path)
     frames      DataFrames in, columns and an inferred signature out (judging path)
     schema      the DataFrame of the training rows, rebuilt from columns (judging path)
-    rule linear onnx  predictors that the answering path runs with numpy and onnxruntime alone
+    rule linear onnx lightgbm  predictors that the answering path runs: numpy, onnxruntime, LightGBM's C library
     sklearn     a fitted scikit-learn-like estimator, stored with skops or (by opt-in) pickle (judging path)
     proof       is a compiled twin the equal of the estimator? (judging path)
-    fold compile  a linear twin, an ONNX twin (judging path)
+    fold compile  a linear twin and LightGBM's, an ONNX twin (judging path)
     artefact    save a version as blobs with a manifest; load it, and replay its golden rows
 """

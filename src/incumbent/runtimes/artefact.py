@@ -28,6 +28,7 @@ FORMAT = 1
 PACKERS: Mapping[str, str] = {
     "rule": "incumbent.runtimes.rule:pack",
     "onnx": "incumbent.runtimes.onnx:pack",
+    "lightgbm": "incumbent.runtimes.lightgbm:pack",
     "sklearn": "incumbent.runtimes.sklearn:pack",
 }
 """Runtime name -> `pack(model, opening) -> (name of the part, its bytes)`."""
@@ -37,6 +38,8 @@ LOADERS: Mapping[str, str] = {
     "model.onnx": "incumbent.runtimes.onnx:load",
     "twin.linear.json": "incumbent.runtimes.linear:load",
     "twin.onnx": "incumbent.runtimes.onnx:load",
+    "model.lightgbm.txt": "incumbent.runtimes.lightgbm:load_text",
+    "twin.lightgbm.json": "incumbent.runtimes.lightgbm:load",
     "native.skops": "incumbent.runtimes.sklearn:load_skops",
     "native.pickle": "incumbent.runtimes.sklearn:load_pickle",
 }
@@ -46,10 +49,17 @@ PROOF = "incumbent.runtimes.proof:Proof"
 TWINS: Mapping[str, str] = {
     "twin.linear.json": "incumbent.runtimes.fold:linear_twin",
     "twin.onnx": "incumbent.runtimes.compile:proved",
+    "twin.lightgbm.json": "incumbent.runtimes.fold:lightgbm_twin",
 }
 """Name of a part -> `make(native, proof) -> Twin | str`, the quickest first: the first that is proved equal serves."""
 
-INLINE = frozenset({"rule.json", "model.onnx", *TWINS})
+GENERAL = "twin.onnx"
+"""The twin that takes most kinds of models: its reason is the one worth telling where there is none."""
+
+TWINS_OF: Mapping[str, tuple[str, ...]] = {"sklearn": tuple(TWINS), "lightgbm": ("twin.onnx",)}
+"""Which twins are tried for a runtime."""
+
+INLINE = frozenset({"rule.json", "model.onnx", "model.lightgbm.txt", *TWINS})
 """Parts that we run ourselves; the others are other people's code, and run in a worker."""
 
 _LIBRARIES = ("numpy", "onnxruntime", "scikit-learn", "lightgbm", "pandas", "polars", "skl2onnx", "onnxmltools")
@@ -159,6 +169,17 @@ def served(native: Any, sample: Columns, versions: Versions) -> Predictor:
     return twin
 
 
+def runtime_of(model: Any) -> str:
+    """The runtime of a model by what it is: a `Rule`, LightGBM's Booster, ONNX bytes, else a fitted estimator."""
+    known = getattr(model, "runtime", None)
+    if known in PACKERS:
+        return str(known)
+    if isinstance(model, bytes):
+        return "onnx"
+    kind = type(model)
+    return "lightgbm" if (kind.__module__, kind.__name__) == ("lightgbm.basic", "Booster") else "sklearn"
+
+
 def libraries() -> dict[str, str]:
     """Versions of Python and of the packages on which an answer may depend, as far as they are installed."""
     found = {"python": python_version()}
@@ -219,7 +240,7 @@ def _answers(predictor: Predictor, columns: Columns) -> Floats:
 def _compile(native: Any, sample: Columns, versions: Versions) -> dict[str, Any]:
     """What the manifest says of the twin; `content` holds its bytes where one was proved."""
     none: dict[str, Any] = {"made": False, "part": None, "reason": None, "max_difference": None, "refused": {}}
-    if native.runtime != "sklearn":
+    if native.runtime not in TWINS_OF:
         return none
     if not versions.compile:
         return none | {"reason": "versions.compile = false"}
@@ -231,15 +252,15 @@ def _compile(native: Any, sample: Columns, versions: Versions) -> dict[str, Any]
 
 
 def _twin(native: Any, sample: Columns) -> tuple[str, Any, dict[str, str]]:
-    """The part and the twin that was proved first, with why those before it were not; or the reason of the last."""
+    """The part and the twin that was proved first, with why those before it were not; or the reason of GENERAL."""
     proof = _callable(PROOF)(native, sample)
     refused: dict[str, str] = {}
-    for part in TWINS:
+    for part in TWINS_OF[native.runtime]:
         found = _runtime(TWINS, part)(native, proof)
         if not isinstance(found, str):
             return part, found, refused
         refused[part] = found
-    return part, found, refused
+    return "", refused[GENERAL], refused
 
 
 def _runtime(table: Mapping[str, str], name: str) -> Any:

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import onnx
-from lightgbm import LGBMClassifier, LGBMRegressor
+from lightgbm import Booster, LGBMClassifier, LGBMRegressor
+from onnxmltools import convert_lightgbm as convert_booster
+from onnxmltools.convert.common.data_types import FloatTensorType as BoosterTensorType
 from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
 from skl2onnx import to_onnx, update_registered_converter
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
@@ -23,12 +25,16 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from incumbent.errors import ArtefactRefused
 from incumbent.records import Signature
-from incumbent.runtimes.base import Columns
-from incumbent.runtimes.onnx import NULL_KEY, Onnx
+from incumbent.runtimes.base import SCALAR, Columns
+from incumbent.runtimes.lightgbm import LightGbm
+from incumbent.runtimes.onnx import NULL_KEY, NUMBERS, Onnx
 from incumbent.runtimes.proof import Proof, Twin
 from incumbent.runtimes.schema import Schema
 from incumbent.runtimes.sklearn import Fitted, parts_of
 
+Native = Fitted | LightGbm
+PICKED = "picked_numbers"
+"""The columns that an estimator without a ColumnTransformer takes, as one matrix."""
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 
 update_registered_converter(
@@ -58,8 +64,8 @@ def twin(estimator: Any, signature: Signature, sample: Columns, schema: Schema |
     return proved(native, Proof(native, sample))
 
 
-def proved(native: Fitted, proof: Proof) -> Twin | str:
-    """`twin` of a native predictor whose answers the proof knows."""
+def proved(native: Native, proof: Proof) -> Twin | str:
+    """`twin` of a native predictor (LightGBM's Booster too) whose answers the proof knows."""
     found: Twin | str = ""
     for variant in _variants(native):
         try:
@@ -74,13 +80,16 @@ def proved(native: Fitted, proof: Proof) -> Twin | str:
     return found
 
 
-def convert(estimator: Any, native: Fitted) -> bytes:
-    """ONNX bytes of an estimator that is fitted like `native.estimator`: one input a column, one output, the
-    classes in the signature's order. Not proved equal."""
+def convert(estimator: Any, native: Native) -> bytes:
+    """ONNX bytes of an estimator that is fitted like `native.estimator`: all numbers as one input, one input for each
+    column of strings, one output, the classes in the signature's order. Not proved equal."""
     columns = {column.name: column for column in native.signature.columns}
     strings = [name for name in native.input_names if columns[name].type == "string"]
+    arrays = [name for name in native.input_names if columns[name].type == "numbers"]
+    if arrays:
+        raise ArtefactRefused(f"it reads the number arrays {', '.join(arrays)}, which no twin takes")
     options = {id(estimator): {"zipmap": False}} if native.signature.classifies else None
-    if native.takes_transformer:
+    if isinstance(native, Fitted) and native.takes_transformer:
         inputs = [
             (name, StringTensorType([None, 1]) if name in strings else FloatTensorType([None, 1]))
             for name in native.input_names
@@ -88,10 +97,13 @@ def convert(estimator: Any, native: Fitted) -> bytes:
     elif strings:
         raise ArtefactRefused(f"it reads the strings {', '.join(strings)} without a ColumnTransformer")
     else:
-        inputs = [("matrix", FloatTensorType([None, len(native.input_names)]))]
-    model = to_onnx(estimator, initial_types=inputs, options=options, target_opset=OPSETS, name="twin")
-    if not native.takes_transformer:
-        _split_matrix(model, list(native.input_names))
+        inputs = [(PICKED, FloatTensorType([None, len(native.input_names)]))]
+    if isinstance(estimator, Booster):
+        taken = [(PICKED, BoosterTensorType([None, len(native.input_names)]))]
+        model = convert_booster(estimator, name="twin", initial_types=taken, target_opset=15, zipmap=False)
+    else:
+        model = to_onnx(estimator, initial_types=inputs, options=options, target_opset=OPSETS, name="twin")
+    _join_numbers(model, native)
     _keep_one_output(model, native)
     entry = model.metadata_props.add()
     entry.key, entry.value = NULL_KEY, ""
@@ -140,8 +152,11 @@ def _named(categories: Any, nan_too: bool) -> Any:
     return np.array(named, dtype=object)
 
 
-def _variants(native: Fitted) -> Iterator[Any]:
+def _variants(native: Native) -> Iterator[Any]:
     """The estimator with decimal thresholds and plainly: which first depends on what it was trained on."""
+    if isinstance(native, LightGbm):
+        yield Booster(model_str=native.text)
+        return
     plain = deepcopy(native.estimator)
     name_nulls(plain)
     moved = deepcopy(plain)
@@ -153,16 +168,47 @@ def _variants(native: Fitted) -> Iterator[Any]:
     yield from (plain, moved) if in_float32 else (moved, plain)
 
 
-def _split_matrix(model: Any, names: list[str]) -> None:
-    """Replace the one matrix input by one input a column."""
-    graph = model.graph
+def _join_numbers(model: Any, native: Native) -> None:
+    """One matrix input of all numbers of the signature, in the place of one input a column (or of some columns).
+
+    The converter writes the names of inputs with letters, digits and underscores only; strings get theirs back.
+    """
+    graph, taken = model.graph, list(native.input_names)
+    scalars = [column.name for column in native.signature.columns if column.type in SCALAR]
+    tensors = dict(zip(taken, graph.input, strict=True)) if native.takes_transformer else {}
+    strings = [name for name in taken if name not in scalars]
+    nodes = [_node("Identity", [name], [tensors[name].name]) for name in strings if tensors[name].name != name]
+    inputs = [_info(name, onnx.TensorProto.STRING, 1) for name in strings]
+    if len(strings) < len(taken):
+        inputs.append(_info(NUMBERS, onnx.TensorProto.FLOAT, len(scalars)))
+        if native.takes_transformer:
+            outputs = [tensors[name].name if name in taken else f"unused_{i}" for i, name in enumerate(scalars)]
+            nodes.append(_node("Split", [NUMBERS, _constant(graph, "sizes", [1] * len(scalars))], outputs, axis=1))
+        elif taken == scalars:
+            nodes.append(_node("Identity", [NUMBERS], [PICKED]))
+        else:
+            places = _constant(graph, "places", [scalars.index(name) for name in taken])
+            nodes.append(_node("Gather", [NUMBERS, places], [PICKED], axis=1))
     del graph.input[:]
-    for name in names:
-        graph.input.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None, 1]))
-    graph.node.insert(0, onnx.helper.make_node("Concat", names, ["matrix"], name="matrix", axis=1))
+    graph.input.extend(inputs)
+    for node in reversed(nodes):
+        graph.node.insert(0, node)
 
 
-def _keep_one_output(model: Any, native: Fitted) -> None:
+def _node(operator: str, inputs: list[str], outputs: list[str], **settings: Any) -> Any:
+    return onnx.helper.make_node(operator, inputs, outputs, name=f"incumbent_{outputs[0]}", **settings)
+
+
+def _info(name: str, type: int, width: int) -> Any:
+    return onnx.helper.make_tensor_value_info(name, type, [None, width])
+
+
+def _constant(graph: Any, name: str, values: list[int]) -> str:
+    graph.initializer.append(onnx.helper.make_tensor(name, onnx.TensorProto.INT64, [len(values)], values))
+    return name
+
+
+def _keep_one_output(model: Any, native: Native) -> None:
     """Drop the label output, and put the classes in the signature's order."""
     graph, order = model.graph, native.class_order
     output = graph.output[-1]

@@ -1,9 +1,9 @@
 """What does a pipeline make of each column? Fitted scikit-learn steps in, a function of one column a feature out.
 
-In: a fitted estimator, its signature and a sample of training rows. Out: the linear twin (`runtimes.linear`), proved
-equal, or the reason for none. Folded are scalers, imputers, one-hot and ordinal encoders, selectors, pipelines and
-column transformers of these, and linear models; exactly these classes, since a subclass may do anything. On the
-judging path.
+In: a native predictor and the proof of it. Out: the linear twin (`runtimes.linear`), or the one that LightGBM's C
+library runs (`runtimes.lightgbm`), proved equal, or the reason for none. Folded are scalers, imputers, one-hot and
+ordinal encoders, selectors, pipelines and column transformers of these, and linear models; exactly these classes, since
+a subclass may do anything. On the judging path.
 """
 
 import json
@@ -28,14 +28,16 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from incumbent.config import Versions
 from incumbent.records import Column, Json
-from incumbent.runtimes.base import Floats
+from incumbent.runtimes import lightgbm
+from incumbent.runtimes.base import Floats, Opening
 from incumbent.runtimes.linear import Linear
 from incumbent.runtimes.proof import TOLERANCE, Proof, Twin
 from incumbent.runtimes.sklearn import Fitted
 
 EQUAL = 1e-9
-"""The twin works in float64 like the pipeline; only the order of sums differs. Trained on float32: `TOLERANCE`."""
+"""The twins work in float64 like the pipeline; only the order of sums differs. (Not so after float32 rows.)"""
 
 
 class Unfoldable(Exception):
@@ -48,10 +50,11 @@ class Feature:
 
     Without a table a number x becomes x·scale + offset; with one, a value becomes what the table says, or `other`.
     Null becomes `null`. `raw` is a column as it came, until something encodes it: its `null` is what stands for null.
-    NaN is a null to what follows, and an error at the end.
+    NaN is a null to what follows, and an error at the end. `element` is the place in a column of number arrays.
     """
 
     column: str
+    element: int | None = None
     scale: float = 1.0
     offset: float = 0.0
     null: Any = np.nan
@@ -94,52 +97,106 @@ def linear_twin(native: Fitted, proof: Proof) -> Twin | str:
         return str(reason)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # fitted otherwise than known here
         return f"cannot be folded: {type(error).__name__}: {error}"
+    return proof.of(Linear(json.loads(content), native.signature), content, TOLERANCE if _float32(native) else EQUAL)
+
+
+def lightgbm_twin(native: Fitted, proof: Proof) -> Twin | str:
+    """A proved twin that is run by LightGBM's C library, or the reason for none."""
+    try:
+        content = _lightgbm_content(native)
+    except Unfoldable as reason:
+        return str(reason)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        return f"cannot be folded: {type(error).__name__}: {error}"
+    return proof.of(lightgbm.load(content, Opening(native.signature, Versions())), content, EQUAL)
+
+
+def _lightgbm_content(native: Fitted) -> bytes:
+    features, model = seen_by_model(native)
+    if (type(model).__module__, type(model).__name__) not in _LIGHTGBM:
+        raise Unfoldable(f"{type(model).__name__} is no model of LightGBM")
+    if any(feature.element is not None for feature in features):
+        raise Unfoldable("it reads number arrays")
+    if _float32(native):
+        raise Unfoldable("it was trained on float32, and thresholds lie on its roundings")
+    text = model.booster_.model_to_string()
+    words = [feature.column for feature in features if feature.raw and isinstance(feature.null, str)]
+    known = dict(zip(words, lightgbm.pandas_categories(text), strict=True))
+    specs = [_lightgbm_feature(feature, known) for feature in features]
+    return lightgbm.twin_content(text, specs, native.class_order)
+
+
+def _lightgbm_feature(feature: Feature, known: Mapping[str, list[Any]]) -> dict[str, Json]:
+    if feature.column in known and feature.table is None:
+        return lightgbm.category_feature(feature.column, known[feature.column])
+    null = _or_null(feature.null)
+    if feature.table is not None:
+        keys = list(feature.table)
+        codes = [_or_null(feature.table[key]) for key in keys]
+        return {"column": feature.column, "keys": keys, "codes": codes, "other": _or_null(feature.other), "null": null}
+    if (feature.scale, feature.offset) != (1.0, 0.0):
+        raise Unfoldable("numbers that are scaled before trees may round to the other side of a threshold")
+    return {"column": feature.column, "null": null}
+
+
+def _or_null(value: float) -> float | None:
+    return None if value != value else float(value)
+
+
+def _float32(native: Fitted) -> bool:
     dtypes = {} if native.schema is None else native.schema.dtypes
-    exact = not any(dtypes.get(name, "").lower() == "float32" for name in native.input_names)
-    return proof.of(Linear(json.loads(content), native.signature), content, EQUAL if exact else TOLERANCE)
+    return any(dtypes.get(name, "").lower() == "float32" for name in native.input_names)
 
 
 def fold(native: Fitted) -> dict[str, Json]:
     """The spec of `runtimes.linear` for a fitted estimator, not proved equal. Raises Unfoldable."""
     features, model = seen_by_model(native)
-    if type(model) not in (*_CLASSIFIERS, *_REGRESSORS):
+    if type(model) not in (*_CLASSIFIERS, *_REGRESSORS, *_COUNTS):
         raise Unfoldable(f"{type(model).__name__} is no linear model that is known here")
     weights, intercept, link = _model(model, native)
     if weights.shape[1] != len(features):
         raise Unfoldable(f"the model sees {weights.shape[1]} features, and {len(features)} were folded")
     columns = {column.name: column for column in native.signature.columns}
-    numbers: dict[str, Weighted] = {}
+    numbers: dict[tuple[str, int | None], Weighted] = {}
     tables: dict[str, Weighted] = {}
     for place, feature in enumerate(features):
         weight, column = weights[:, place], columns[feature.column]
         if feature.table is None:
-            numbers.setdefault(column.name, []).append((weight, feature))
+            numbers.setdefault((column.name, feature.element), []).append((weight, feature))
             intercept = intercept + weight * feature.offset
         else:
             tables.setdefault(column.name, []).append((weight, feature))
     for name in tables:
         if columns[name].type != "string":
-            numbers.setdefault(name, [])
+            numbers.setdefault((name, None), [])
     return {
         "link": link,
         "intercept": intercept.tolist(),
-        "numbers": [_numbers(name, found, tables.get(name, []), len(intercept)) for name, found in numbers.items()],
+        "numbers": [_numbers(key, found, tables.get(key[0], []), len(intercept)) for key, found in numbers.items()],
         "tables": [_table(columns[name], found, len(intercept)) for name, found in tables.items()],
     }
 
 
 def seen_by_model(native: Fitted) -> tuple[list[Feature], Any]:
     """What the last step of a pipeline sees, and that step. Raises Unfoldable."""
-    odd = [c.name for c in native.signature.columns if c.name in native.input_names and c.type not in _FOLDABLE]
+    columns = {column.name: column for column in native.signature.columns}
+    foldable = (*_FOLDABLE, "numbers") if native.takes_array else _FOLDABLE
+    odd = [name for name in native.input_names if columns[name].type not in foldable]
     if odd:
-        raise Unfoldable(f"it reads {', '.join(odd)}: times and arrays are not folded")
-    strings = {column.name for column in native.signature.columns if column.type == "string"}
-    features = [Feature(n, raw=True, null="" if n in strings else np.nan) for n in native.names]
+        raise Unfoldable(f"it reads {', '.join(odd)}: times, and arrays in a DataFrame, are not folded")
+    features = [feature for name in native.names for feature in _raw(columns[name])]
     model = native.estimator
     while type(model) is Pipeline:
         features = _through(model.steps[:-1], features)
         model = model.steps[-1][1]
     return features, model
+
+
+def _raw(column: Column) -> list[Feature]:
+    """A column as it comes: one feature, or one for each number of an array."""
+    if column.type == "numbers":
+        return [Feature(column.name, element=i) for i in range(column.length or 0)]
+    return [Feature(column.name, raw=True, null="" if column.type == "string" else np.nan)]
 
 
 # --- steps that change features ---------------------------------------------------------------------------
@@ -318,6 +375,8 @@ _STEPS: Mapping[type, Callable[[Any, list[Feature]], list[Feature]]] = {
 _FOLDABLE = ("number", "integer", "boolean", "string")
 
 
+_LIGHTGBM = (("lightgbm.sklearn", "LGBMClassifier"), ("lightgbm.sklearn", "LGBMRegressor"))
+
 # --- linear models ----------------------------------------------------------------------------------------
 
 _CLASSIFIERS = (
@@ -331,6 +390,9 @@ _REGRESSORS = (
 )  # fmt: skip
 
 
+_COUNTS = (linear.GammaRegressor, linear.PoissonRegressor)  # their link is the logarithm
+
+
 def _model(model: Any, native: Fitted) -> tuple[Floats, Floats, str]:
     """(n_outputs, n_features) weights, (n_outputs,) intercept and the link, the classes in the signature's order."""
     weights = np.atleast_2d(np.asarray(model.coef_, dtype=np.float64))
@@ -338,6 +400,8 @@ def _model(model: Any, native: Fitted) -> tuple[Floats, Floats, str]:
     intercept = np.resize(intercept, len(weights)) if len(intercept) == 1 else intercept
     if type(model) in _REGRESSORS:
         return weights, intercept, "identity"
+    if type(model) in _COUNTS:
+        return weights, intercept, "exp"
     if type(model) is linear.SGDClassifier and model.loss != "log_loss":
         raise Unfoldable(f"SGDClassifier(loss={model.loss!r}) has other probabilities than the logistic ones")
     order = native.class_order
@@ -351,12 +415,13 @@ def _model(model: Any, native: Fitted) -> tuple[Floats, Floats, str]:
     return weights[placed], intercept[placed], link
 
 
-def _numbers(name: str, found: Weighted, tabled: Weighted, outputs: int) -> dict[str, Json]:
+def _numbers(key: tuple[str, int | None], found: Weighted, tabled: Weighted, outputs: int) -> dict[str, Json]:
     """What a number adds; `null` is beside the offsets, which are in the intercept."""
     weights = sum((weight * feature.scale for weight, feature in found), np.zeros(outputs))
     null = sum((weight * (feature.null - feature.offset) for weight, feature in found), np.zeros(outputs))
     null = sum((weight * feature.null for weight, feature in tabled), null)
-    return {"column": name, "weights": weights.tolist(), "null": _or_none(null)}
+    place = {"column": key[0]} if key[1] is None else {"column": key[0], "element": key[1]}
+    return {**place, "weights": weights.tolist(), "null": _or_none(null)}
 
 
 def _table(column: Column, found: Weighted, outputs: int) -> dict[str, Json]:

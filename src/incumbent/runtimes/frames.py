@@ -7,6 +7,7 @@ Reads no file.
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,7 +18,9 @@ import numpy.typing as npt
 from incumbent.config import Config, Task
 from incumbent.errors import DataError
 from incumbent.records import SECOND, Column, ColumnType, Json, Label, Signature, micros
+from incumbent.runtimes import signature as signatures
 from incumbent.runtimes.base import Columns, Floats
+from incumbent.runtimes.signature import is_null
 
 MOST_CATEGORIES = 1_000
 NEVER = np.iinfo(np.int64).max
@@ -54,7 +57,8 @@ def infer_signature(frame: Any, task: Task) -> Signature:
     for name in feature_names(known, task):
         type = column_type(known[name])
         categories = _categories(known[name]) if type == "string" else None
-        found.append(Column(name, type, name not in task.not_null, categories))
+        length = _length(known[name]) if type == "numbers" else None
+        found.append(Column(name, type, name not in task.not_null, categories, length))
     if not found:
         raise DataError(f"found no feature among {', '.join(known.columns)}, expected at least one")
     return Signature(tuple(found), task.kind, classes(known, task))
@@ -97,7 +101,10 @@ def labels(frame: Any, task: Task) -> list[Label | None]:
 
 
 def columns(frame: Any, signature: Signature) -> Columns:
-    """Typed columns of the signature's features. Raises DataError when one is missing or of another type."""
+    """Typed columns of the signature's features: what `signature.to_columns` makes of the same values as JSON rows.
+
+    Raises DataError when a column is missing, RowError for the first value that does not suit.
+    """
     return {column.name: _typed(_series(frame, column.name), column) for column in signature.columns}
 
 
@@ -164,6 +171,8 @@ def column_type(series: Any) -> ColumnType:
     if dtype in (nw.Datetime, nw.Date) or _in_odd_zone(series):
         return "timestamp"
     present = [v for v in series.to_list() if not is_null(v)]
+    if dtype in (nw.List, nw.Array):
+        return "numbers"
     if dtype == nw.String or dtype in (nw.Categorical, nw.Enum, nw.Object):
         for type, python in _PYTHON:
             if present and all(isinstance(v, python) for v in present) and (type == "string" or dtype == nw.Object):
@@ -172,7 +181,7 @@ def column_type(series: Any) -> ColumnType:
             return "string"
     found = f"{dtype} of {type_name(present[0])}" if present else str(dtype)
     raise DataError(
-        f"column {series.name!r}: found {found}, expected numbers, booleans, strings or times. "
+        f"column {series.name!r}: found {found}, expected numbers, booleans, strings, times or lists of numbers. "
         "Convert it in load, or leave it out of task.features."
     )
 
@@ -186,8 +195,9 @@ _PYTHON: tuple[tuple[ColumnType, Any], ...] = (
     ("string", str),
     ("boolean", bool),
     ("integer", int),
-    ("number", (int, float)),
+    ("number", (int, float, Decimal)),
     ("timestamp", (datetime, date)),
+    ("numbers", (list, tuple, np.ndarray)),
 )
 
 
@@ -206,39 +216,66 @@ def _series(frame: Any, name: str) -> Any:
     return known[name]
 
 
+def _length(series: Any) -> int:
+    """How many numbers each list of the column holds."""
+    lengths = sorted({len(v) for v in _values(series) if v is not None})
+    if len(lengths) != 1 or not lengths[0]:
+        shown = ", ".join(map(str, lengths[:10])) or "none"
+        raise DataError(f"column {series.name!r}: found lists of the lengths {shown}, expected one length, 1 or more")
+    return lengths[0]
+
+
 def _categories(series: Any) -> tuple[str, ...] | None:
     found = sorted({v for v in series.unique().to_list() if not is_null(v)})
     return tuple(found) if len(found) <= MOST_CATEGORIES else None
 
 
 def _typed(series: Any, column: Column) -> npt.NDArray[Any]:
-    found = column_type(series)
-    empty = found == "string" and all(is_null(v) for v in series.to_list())
-    if empty and column.type != "string":
-        return np.full(len(series), np.nan)
-    if column.type == "string" and found == "string":
-        values = np.empty(len(series), dtype=object)
-        values[:] = [None if is_null(v) else v for v in series.to_list()]
-        return values
-    if column.type == "timestamp" and found == "timestamp":
+    """The column in one pass where its dtype says that it suits; else value by value, as rows of JSON are read."""
+    found = _by_dtype(series, column)
+    if found is not None and (column.type == "string" or signatures.suits(found, column)):
+        return found
+    return signatures.column_of(_values(series), column)
+
+
+def _by_dtype(series: Any, column: Column) -> npt.NDArray[Any] | None:
+    """The column as its dtype has it; None where that is not the one that the column wants."""
+    dtype = series.dtype
+    if column.type in ("number", "integer") or (column.type == "timestamp" and dtype.is_integer()):
+        return _numbers(series) if dtype.is_numeric() else None
+    if column.type == "boolean":
+        return _numbers(series) if dtype == nw.Boolean else None
+    if column.type == "timestamp" and (dtype in (nw.Datetime, nw.Date) or _in_odd_zone(series)):
         return _micros(series, ZoneInfo("UTC"))
-    if column.type in ("number", "integer", "boolean") and found in ("number", "integer", "boolean"):
-        return _checked_numbers(_numbers(series), column)
-    raise DataError(f"column {column.name!r}: found {series.dtype}, expected {column.type}")
-
-
-def _checked_numbers(values: Floats, column: Column) -> Floats:
-    allowed = np.isnan(values)
-    if column.type == "integer":
-        allowed |= np.trunc(values) == values
-    elif column.type == "boolean":
-        allowed |= (values == 0) | (values == 1)
-    else:
+    if column.type == "numbers":
+        return _stacked(series, column)
+    if column.type == "string" and dtype == nw.String and column.nullable:
+        values = np.empty(len(series), dtype=object)
+        values[:] = _values(series)
         return values
-    if not allowed.all():
-        row = int(np.argmin(allowed))
-        raise DataError(f"column {column.name!r}, row {row}: found {values[row]!r}, expected {column.type}")
-    return values
+    return None
+
+
+def _stacked(series: Any, column: Column) -> Floats | None:
+    """(n, length) where the column holds arrays of numbers without a null in them; None if it needs a closer look."""
+    values = _values(series)
+    known = [v for v in values if v is not None]
+    typed = series.dtype in (nw.List, nw.Array) and series.dtype.inner.is_numeric()
+    if not typed and not all(isinstance(v, np.ndarray) and v.dtype.kind in "fiu" for v in known):
+        return None
+    if any(len(v) != column.length for v in known):
+        return None
+    stacked = np.array(known, dtype=np.float64).reshape(len(known), column.length or 0)
+    if np.isnan(stacked).any():
+        return None
+    found = np.full((len(values), column.length or 0), np.nan)
+    found[[v is not None for v in values]] = stacked
+    return found
+
+
+def _values(series: Any) -> list[Any]:
+    """Python's own values, null as None."""
+    return [None if is_null(v) else v for v in series.to_list()]
 
 
 def _numbers(series: Any) -> Floats:
@@ -249,14 +286,11 @@ def _numbers(series: Any) -> Floats:
     return np.asarray(series.cast(nw.Float64).to_numpy(), dtype=np.float64)
 
 
-def is_null(value: Any) -> bool:
-    """None, NaN or NaT."""
-    return value is None or bool(value != value)
-
-
 def _in_odd_zone(series: Any) -> bool:
     """Times of pandas in a zone whose name narwhals cannot read (any with an underscore: America/New_York)."""
-    return bool(series.dtype == nw.Unknown) and str(nw.to_native(series).dtype).startswith("datetime64[")
+    if series.dtype != nw.Unknown:
+        return False
+    return str(getattr(nw.to_native(series), "dtype", "")).startswith("datetime64[")  # an Arrow column has none
 
 
 def _is_naive(series: Any) -> bool:
@@ -313,6 +347,8 @@ def _series_rows(frame: Any, task: Task) -> list[npt.NDArray[np.int64]]:
 def _json_value(value: Any) -> Json:
     if is_null(value):
         return None
+    if isinstance(value, np.ndarray | list | tuple):
+        return [_json_value(v) for v in value]
     if isinstance(value, date):
         return value.isoformat()
     return value.item() if isinstance(value, np.generic) else value

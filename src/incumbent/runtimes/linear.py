@@ -6,7 +6,8 @@ Each row is summed by itself, so that its answer is the same bit for bit whateve
 
     link       identity | exp | sigmoid (one output, of the second class) | softmax | one_vs_rest
     intercept  [n_outputs]
-    numbers    [{column, weights [n_outputs], null: what a null adds [n_outputs], or null: it is refused}]
+    numbers    [{column, element: its place in a number array, weights [n_outputs],
+                 null: what a null adds [n_outputs], or null: it is refused}]
     tables     [{column, keys, vectors [n_keys][n_outputs], other [n_outputs], null [n_outputs]}], null as above
 
 What is refused is answered by NaN, which `base.checked` turns into an error, and the fallback answers.
@@ -20,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from incumbent.errors import ArtefactRefused
-from incumbent.records import Json, Signature
+from incumbent.records import Column, Json, Signature
 from incumbent.runtimes.base import SCALAR, Columns, Floats, Opening, matrix_of, n_rows
 
 PART = "twin.linear.json"
@@ -33,26 +34,30 @@ class Linear:
 
     def __init__(self, spec: Mapping[str, Json], signature: Signature) -> None:
         self.signature = signature
-        self._names = [column.name for column in signature.columns if column.type in SCALAR]
+        taken = [column for column in signature.columns if column.type in (*SCALAR, "numbers")]
+        self._names = [column.name for column in taken]
+        self._arrays = any(column.type == "numbers" for column in taken)
+        self._places = {place: i for i, place in enumerate(p for column in taken for p in _places(column))}
         self._intercept = _vector(spec["intercept"])
         self._link = _links(signature, len(self._intercept)).get(spec["link"], _unknown)
         if self._link is _unknown:
             raise ArtefactRefused(f"found the link {spec['link']!r} with {len(self._intercept)} outputs, which does "
                                   f"not suit a {signature.kind} task of {len(signature.classes)} classes")  # fmt: skip
         outputs = len(self._intercept)
-        self._weights, self._nulls = np.zeros((outputs, len(self._names))), np.zeros((len(self._names), outputs))
+        self._weights, self._nulls = np.zeros((outputs, len(self._places))), np.zeros((len(self._places), outputs))
+        self._used = np.zeros(len(self._places), dtype=bool)
         for entry in spec["numbers"]:
-            place = self._place(entry["column"])
+            place = self._place(entry["column"], entry.get("element"))
             self._weights[:, place] = _vector(entry["weights"])
-            self._nulls[place] = _vector(entry["null"], outputs)
-        self._used = np.array([name in {e["column"] for e in spec["numbers"]} for name in self._names], dtype=bool)
+            self._nulls[place], self._used[place] = _vector(entry["null"], outputs), True
         self._fills = ~np.isnan(self._nulls).any(axis=1)
         self._tables = [_Table(entry, signature, outputs) for entry in spec["tables"]]
         self._row = self._weights[0] if outputs == 1 else None
 
     def predict(self, columns: Columns) -> Floats:
         """Answer n_rows rows."""
-        summed = self._sums(matrix_of(columns, self._names), n_rows(columns))
+        matrix = np.column_stack([columns[n] for n in self._names]) if self._arrays else matrix_of(columns, self._names)
+        summed = self._sums(np.ascontiguousarray(matrix), n_rows(columns))
         for table in self._tables:
             summed += table.vectors(columns[table.column])
         return self._link(summed)
@@ -89,10 +94,11 @@ class Linear:
         filled = np.where(null | ~self._used, 0.0, matrix)
         return filled, null
 
-    def _place(self, column: str) -> int:
-        if column not in self._names:
-            raise ArtefactRefused(f"the model reads the number {column!r}; the signature has {', '.join(self._names)}")
-        return self._names.index(column)
+    def _place(self, column: str, element: int | None) -> int:
+        if (column, element) not in self._places:
+            shown = column if element is None else f"{column}[{element}]"
+            raise ArtefactRefused(f"the model reads the number {shown!r}; the signature has {', '.join(self._names)}")
+        return self._places[column, element]
 
 
 class _Table:
@@ -122,6 +128,11 @@ def load(content: bytes, opening: Opening) -> Linear:
         return Linear(json.loads(content), opening.signature)
     except (KeyError, TypeError, ValueError) as error:
         raise ArtefactRefused(f"this is no folded linear model: {type(error).__name__}: {error}") from error
+
+
+def _places(column: Column) -> list[tuple[str, int | None]]:
+    """The columns of the matrix that a column is."""
+    return [(column.name, i) for i in range(column.length or 0)] if column.type == "numbers" else [(column.name, None)]
 
 
 def _vector(values: Json, size: int = 1) -> Floats:

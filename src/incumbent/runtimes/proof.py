@@ -13,6 +13,7 @@ from itertools import count
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from incumbent.records import Signature
 from incumbent.runtimes.base import Columns, Floats, Predictor, n_rows
@@ -73,7 +74,7 @@ def probes(sample: Columns, signature: Signature) -> dict[str, Columns]:
             some = {name: sample[name][rows] for name in signature.names}
             groups[f"{column.name} between known values"] = {**some, column.name: middles}
         if column.nullable:
-            null = np.full(len(picked), None, dtype=object) if column.type == "string" else np.full(len(picked), np.nan)
+            null = _nulls(few[column.name])
             nulls[column.name] = null
             groups[f"{column.name} null"] = {**few, column.name: null}
     return {**groups, "all columns null": {**few, **nulls}} if nulls else groups
@@ -92,6 +93,10 @@ def between(values: Floats, most: int = 300) -> Floats:
     middles = np.round((known[1:] + known[:-1]) / 2, places + 1)
     picked = np.unique(np.linspace(0, len(middles) - 1, min(most, len(middles))).astype(int))
     return np.asarray(middles[picked], dtype=np.float64)
+
+
+def _nulls(like: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return np.full(like.shape, None if like.dtype == object else np.nan, dtype=like.dtype)
 
 
 def _unseen_whole(values: Floats) -> float | None:

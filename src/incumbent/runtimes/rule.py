@@ -108,6 +108,9 @@ def _check(spec: Spec, signature: Signature) -> None:
     unknown = [name for name in reads if name not in signature.names]
     if unknown:
         raise ArtefactRefused(f"rule {rule!r} reads {', '.join(unknown)}; found {', '.join(signature.names)}")
+    arrays = [c.name for c in signature.columns if c.name in reads and c.type == "numbers"]
+    if arrays:
+        raise ArtefactRefused(f"rule {rule!r} reads one value a row, but {', '.join(arrays)} holds number arrays")
     strings = [c.name for c in signature.columns if c.name in reads and c.type == "string"]
     if strings and rule not in ("group_rate", "group_mean"):
         raise ArtefactRefused(f"rule {rule!r} reads numbers, but {', '.join(strings)} holds strings")

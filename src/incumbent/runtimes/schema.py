@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from incumbent.errors import MissingExtra
-from incumbent.records import ColumnType, Json, Signature
+from incumbent.records import Column, ColumnType, Json, Signature
 from incumbent.runtimes.base import Columns
-from incumbent.runtimes.frames import eager, is_null
+from incumbent.runtimes.frames import eager
+from incumbent.runtimes.signature import is_null
 
 _FLOATS = {"float32": np.float32, "float64": np.float64}
 _PLAIN: Mapping[ColumnType, str] = {
@@ -65,8 +66,8 @@ def native(columns: Columns, signature: Signature, schema: Schema | None) -> Any
     dtypes = {} if schema is None else schema.dtypes
     if library == "pandas":
         return _pandas_frame(columns, signature, dtypes)
-    types = {c.name: _narwhals_dtype(dtypes.get(c.name, ""), c.type) for c in signature.columns}
-    data = {c.name: _python_values(columns[c.name], c.type) for c in signature.columns}
+    types = {c.name: _narwhals_dtype(dtypes.get(c.name, ""), c) for c in signature.columns}
+    data = {c.name: python_values(columns[c.name], c.type) for c in signature.columns}
     backend: Any = library
     try:
         return nw.to_native(nw.from_dict(data, types, backend=backend))
@@ -98,6 +99,8 @@ def _pandas_values(pandas: Any, values: npt.NDArray[Any], type: ColumnType, dtyp
         return _pandas_strings(pandas, values, dtype)
     if type == "timestamp":
         return _pandas_times(pandas, values, dtype)
+    if type == "numbers":
+        return pandas.Series(python_values(values, type), dtype=object)
     if dtype in _FLOATS:
         return values.astype(_FLOATS[dtype])
     if np.isnan(values).any():  # only the dtypes with a capital (Int64, Float64) hold null beside numbers
@@ -123,15 +126,21 @@ def _pandas_times(pandas: Any, values: npt.NDArray[Any], dtype: str) -> Any:
     return aware.astype(dtype) if ", " in dtype else aware.dt.tz_localize(None).astype(dtype)
 
 
-def _narwhals_dtype(name: str, type: ColumnType) -> Any:
-    if type == "timestamp":
+def _narwhals_dtype(name: str, column: Column) -> Any:
+    if column.type == "timestamp":
         return nw.Datetime("us", "UTC")
+    if column.type == "numbers":
+        inner = nw.Float32() if "Float32" in name else nw.Float64()
+        return nw.Array(inner, column.length or 0) if name.startswith("Array") else nw.List(inner)
     if name.startswith(("Categorical", "Enum")):
         return nw.Categorical()
-    return _NARWHALS.get(name, _NARWHALS[_PLAIN[type]])()
+    return _NARWHALS.get(name, _NARWHALS[_PLAIN[column.type]])()
 
 
-def _python_values(values: npt.NDArray[Any], type: ColumnType) -> list[Any]:
+def python_values(values: npt.NDArray[Any], type: ColumnType) -> list[Any]:
+    """The values of a column as Python's own, None for null; number arrays as lists."""
+    if type == "numbers":
+        return [None if any(v != v for v in row) else row for row in values.tolist()]
     if type in ("string", "number"):
         return [None if is_null(v) else v for v in values.tolist()]
     if type == "timestamp":

@@ -59,7 +59,7 @@ class Fitted:
         self.estimator, self.signature, self.schema = estimator, signature, schema
         self._method = getattr(estimator, method)
         self.class_order = class_order(estimator, signature)
-        self._takes_array = takes_array(estimator, signature)
+        self.takes_array = takes_array(estimator, signature)
         self.names = taken_names(estimator, signature)
         transformer = first_step(estimator)
         self.takes_transformer = isinstance(transformer, ColumnTransformer)
@@ -78,7 +78,7 @@ class Fitted:
         return ordered
 
     def _input(self, columns: Columns) -> Any:
-        if self._takes_array:
+        if self.takes_array:
             return np.column_stack([columns[name] for name in self.names])
         frame = native(columns, self.signature, self.schema)
         return frame if self.names == list(self.signature.names) else frame[self.names]
@@ -165,7 +165,8 @@ def takes_array(estimator: Any, signature: Signature) -> bool:
     """Was it fitted on an array without names, as wide as the signature?"""
     names = getattr(estimator, "feature_names_in_", None)
     unnamed = names is None or not set(map(str, names)) & set(signature.names)
-    return unnamed and getattr(estimator, "n_features_in_", None) == len(signature.columns)
+    width = sum(column.length or 1 for column in signature.columns)
+    return unnamed and getattr(estimator, "n_features_in_", None) == width
 
 
 def taken_names(estimator: Any, signature: Signature) -> list[str]:

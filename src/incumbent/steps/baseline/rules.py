@@ -79,7 +79,7 @@ def row_loss(metric: Metric, signature: Signature) -> Loss:
 
 def groups_of(values: npt.NDArray[np.generic], kind: ColumnType) -> Groups | None:
     """The groups of a column; None where it has one, or too many to be groups (or is a measure or a time)."""
-    if kind in ("number", "timestamp"):
+    if kind in ("number", "timestamp", "numbers"):
         return None
     null = (
         np.array([value is None for value in values], dtype=np.bool_)

@@ -77,6 +77,8 @@ def _coded(
     """Categories, or quantile bins of the training numbers; -1 for null and unseen; None: nothing to group
     by.
     """
+    if kind == "numbers":
+        return None
     if kind != "string":
         finite = values[np.isfinite(values.astype(float))].astype(float)
         edges = np.unique(np.quantile(finite, np.arange(1, N_BINS) / N_BINS)) if len(finite) else finite
@@ -97,6 +99,8 @@ def _row_codes(columns: Columns, held_columns: Columns) -> npt.NDArray[np.uint64
     total: npt.NDArray[np.uint64] | None = None
     for name, values in columns.items():
         both = np.concatenate([values, held_columns[name]])
+        if both.ndim == 2:  # number arrays: equal rows have equal sums, each row summed by itself
+            both = np.vecdot(both, generator.normal(size=both.shape[1]))
         text = both.dtype == object
         cells = np.array(["\0null" if v is None else str(v) for v in both]) if text else both.astype(float)
         _, codes = np.unique(cells, return_inverse=True)

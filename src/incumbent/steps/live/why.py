@@ -214,6 +214,8 @@ def preprocessing(case: Case, drop: Drop) -> list[Finding]:
         return [_lacks("preprocessing", "the same rows recomputed")]
     findings, n = [], len(case.truth)
     for name in sorted(set(case.columns) & set(case.recomputed)):
+        if case.columns[name].ndim != 1:  # number arrays have no unit, no default and no category
+            continue
         match = skew.explain_pairs(case.columns[name], case.recomputed[name])
         unequal = round((1.0 - match.match_rate) * n)
         if not unequal or share.clopper_pearson(unequal, n, alpha=ALPHA).lower <= MISMATCH:

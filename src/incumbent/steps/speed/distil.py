@@ -18,7 +18,7 @@ import numpy.typing as npt
 from incumbent import config
 from incumbent.errors import DataError
 from incumbent.records import Evidence, Json, Micros, Signature
-from incumbent.runtimes.base import Columns, Floats, n_rows
+from incumbent.runtimes.base import SCALAR, Columns, Floats, n_rows
 from incumbent.runtimes.schema import native
 from incumbent.stats import metrics
 from incumbent.stats.calibration import expected_calibration_error
@@ -162,7 +162,7 @@ def student(columns: Columns, targets: Floats, signature: Signature, *, rounds: 
 
     frame = native(columns, signature, None)
     words = [column.name for column in signature.columns if column.type == "string"]
-    numbers = [column.name for column in signature.columns if column.type != "string"]
+    numbers = [column.name for column in signature.columns if column.type in SCALAR]
     codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1)
     parts = [part for part in (("words", codes, words), ("numbers", "passthrough", numbers)) if part[2]]
     shared: Mapping[str, Any] = {

@@ -87,6 +87,8 @@ def check_rows(
     compared: set[str] = set()  # row by row: then the distribution has nothing to add about units
     if pairs is not None:
         for name in pairs.served:
+            if pairs.served[name].ndim != 1:  # number arrays have no unit and no default
+                continue
             trouble = paired_column(name, pairs.served[name], pairs.loaded[name])
             troubles += [trouble] if trouble else []
             if len(pairs.served[name]) >= FEWEST:
