@@ -93,7 +93,8 @@ def projects(folder: Path, model: str, durability: str = "commit", trial: str = 
         ledger = project.facts.ledger
         promote.promote(ledger, project.roles(), "v1", at=0, actor="benchmark", reason="a benchmark")
         if trial:
-            promote.start_trial(ledger, project.roles(), "v2", at=0, actor="benchmark", mode=trial, reason="a benchmark")
+            who = {"actor": "benchmark", "reason": "a benchmark"}
+            promote.start_trial(ledger, project.roles(), "v2", at=0, mode=trial, **who)
     return where
 
 

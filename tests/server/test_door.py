@@ -9,9 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from incumbent.storage.journal import Journal
-
 from incumbent.errors import StoreDamaged
+from incumbent.storage.journal import Journal
 
 WAIT_S = 20.0
 ANSWER = {"version": "v1", "served_by": "v1", "fallback_reason": None}

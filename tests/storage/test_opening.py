@@ -25,7 +25,8 @@ def test_the_folder_is_made_and_everything_is_kept_there(tmp_path: Path) -> None
         facts.log.append([predicted("a")])
         facts.ledger.append("Noted", at=0, actor="a", reason="b")
         digest = facts.blobs.put(b"bytes")
-    assert {path.name for path in (tmp_path / "deep" / "store").iterdir()} == {"log.db", "ledger.db", "blobs", "journal"}
+    there = {path.name for path in (tmp_path / "deep" / "store").iterdir()}
+    assert there == {"log.db", "ledger.db", "blobs", "journal"}
     with open_facts(config(tmp_path)) as facts:
         assert list(facts.log.find(["a"])) == ["a"]
         assert facts.ledger.verify() == 1

@@ -29,7 +29,7 @@ from incumbent.loop import fold, log, outcome, predict, route, shadow
 from incumbent.loop.asked import Asked, Unanswered
 from incumbent.loop.meter import Meter
 from incumbent.records import SECOND, Answer, Micros, Outcome, Request, Roles, Routes, Signature
-from incumbent.runtimes.base import Floats
+from incumbent.runtimes.base import Columns, Floats
 from incumbent.runtimes.reading import Reader
 from incumbent.stats import metrics
 from incumbent.storage.base import OutcomeCounts, PredictionRow
@@ -319,14 +319,12 @@ class Answerer:
         ids, ats, texts, units = (
             [column[i] for i in places] for column in (asked.ids, asked.ats, asked.texts, asked.units)
         )
-        if group.assigned[0] is group.assigned[-1]:
-            to = group.assigned[0]
-            ours = repeat(to.version), repeat(to.trial), repeat(to.phase), repeat(to.arm), repeat(to.propensity)
-        else:
-            ours = tuple(zip(*((a.version, a.trial, a.phase, a.arm, a.propensity) for a in group.assigned)))
-        versions, *trial = ours
-        kept = zip(ids, ats, texts, versions, repeat(version), packed, units, *trial, repeat(group.reason), repeat(latency))
-        for i, row, said in zip(places, map(PredictionRow._make, kept), outputs):
+        versions, *trial = zip(
+            *[(to.version, to.trial, to.phase, to.arm, to.propensity) for to in group.assigned], strict=True
+        )
+        same = repeat(version), repeat(group.reason), repeat(latency)
+        kept = zip(ids, ats, texts, versions, same[0], packed, units, *trial, *same[1:], strict=False)
+        for i, row, said in zip(places, map(PredictionRow._make, kept), outputs, strict=True):
             asked.rows[i] = row
             asked.outputs[i] = said
         asked.left -= len(places)
@@ -517,7 +515,7 @@ class _Later:
     def __init__(self, asked: Asked) -> None:
         self._asked, self._block = asked, None
 
-    def of(self, engine: Engine) -> predict.Columns:
+    def of(self, engine: Engine) -> Columns:
         asked = self._asked
         columns = asked.state.reader.columns(asked.values)
         assert columns is not None  # they passed before they were answered

@@ -72,7 +72,7 @@ class _Outcomes(msgspec.Struct):
 
 
 _decode_rows = msgspec.json.Decoder(_Rows).decode
-_PLAIN_TIME, _PLAIN_UNIT, _NO_ID = {int}, {str, type(None)}, {None}
+_PLAIN_UNIT, _NONE = {str, type(None)}, {None}
 _decode_any = msgspec.json.Decoder().decode
 _decode_outcomes = msgspec.json.Decoder(_Outcomes).decode
 _encode = msgspec.json.Encoder().encode
@@ -97,18 +97,18 @@ def asked(body: bytes, limits: Limits, state: State, new_id: Callable[[Micros], 
     _refuse_size(len(rows), "rows", limits.most_rows)
     if state.routes is None:
         state.signature  # noqa: B018  it raises, and says what to do
-    ats = [limits.default_at if row.at is None else row.at for row in rows]
-    if set(map(type, ats)) != _PLAIN_TIME or min(ats) < 0 or max(ats) >= _LARGEST_AT:
+    if limits.default_at is not None and {row.at for row in rows} == _NONE:
+        ats = [limits.default_at] * len(rows)
+    else:
         ats = [_time(i, "at", row.at, limits.default_at) for i, row in enumerate(rows)]
     units = [row.unit for row in rows]
     if not set(map(type, units)) <= _PLAIN_UNIT or "" in units:
         units = [None if unit is None else _unit(i, unit) for i, unit in enumerate(units)]
-    ids = [row.id for row in rows]
-    made = set(ids) == _NO_ID
+    made = {row.id for row in rows} == _NONE
     if made:
         ids = [new_id(at) for at in ats]
     else:
-        ids = [new_id(at) if id is None else _id(i, id) for i, (id, at) in enumerate(zip(ids, ats, strict=True))]
+        ids = [new_id(ats[i]) if row.id is None else _id(i, row.id) for i, row in enumerate(rows)]
     values, texts = _features_of(rows, state.reader, limits)
     return Asked(state, ids, ats, units, texts, values, made)
 

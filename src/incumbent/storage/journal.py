@@ -109,8 +109,8 @@ class Journal:
     def _refused(self, error: OSError) -> StorageError:
         if error.errno in _FULL:
             return StoreFull(
-                f"the disk that holds {self.folder} is full ({error.strerror}); nothing of this call was kept, what was "
-                "acknowledged stays. Free some space."
+                f"the disk that holds {self.folder} is full ({error.strerror}); nothing of this call was kept, what "
+                "was acknowledged stays. Free some space."
             )
         return StorageError(f"{self.folder} cannot be written: {error.strerror}; expected a folder of this user.")
 
