@@ -68,7 +68,6 @@ function request()
   return requests[i]
 end
 """
-SERVE = "import sys; from incumbent.server.serving import serve; serve(sys.argv[1], port=0, json_line=True)"
 
 
 @dataclass(frozen=True)
@@ -175,8 +174,9 @@ def running(command: Sequence[str], core: str | None = "0") -> Iterator[tuple[st
         server.wait(60)
 
 
-def ours(folder: Path) -> list[str]:
-    return [sys.executable, "-c", SERVE, str(folder)]
+def ours(folder: Path, *more: str) -> list[str]:
+    """The product as a user starts it: supervisor, one answering process, ticker and keeper, all on the one core."""
+    return [sys.executable, "-m", "incumbent", "serve", "--project", str(folder), "--port", "0", "--json", *more]
 
 
 def wrk(url: str, folder: Path, rows: int, connections: int, seconds: float) -> Load:

@@ -8,6 +8,7 @@ In: the environment. Out: one ASGI application. Programs' paths go to `server.do
     INCUMBENT_HOST      the address that is listened on (default: 127.0.0.1)
     INCUMBENT_INSECURE  1: something else guards the door
     INCUMBENT_NUMBERS   folder in which the answering processes keep their numbers (default: there is one process)
+    INCUMBENT_KEPT      1: a keeper tidies the store, so the answering processes need not
     INCUMBENT_SLOT      which of them this one is
 """
 
@@ -25,6 +26,7 @@ from incumbent.server.listening import (
     CLOCK_VARIABLE,
     HOST_VARIABLE,
     INSECURE_VARIABLE,
+    KEPT_VARIABLE,
     NUMBERS_VARIABLE,
     PROJECT_VARIABLE,
     SLOT_VARIABLE,
@@ -63,6 +65,7 @@ def app() -> Edge:
     """The application of one process; its stores are closed at the end of the ASGI lifespan."""
     asked = os.environ.get
     door = open_door(asked(PROJECT_VARIABLE, "."), asked(CLOCK_VARIABLE, "wall"))
+    door.tidies = asked(KEPT_VARIABLE) != "1"
     folder = asked(NUMBERS_VARIABLE)
     access = Access(asked(HOST_VARIABLE, "127.0.0.1"), asked(INSECURE_VARIABLE) == "1")
     return around(door, access, Path(folder) if folder else None, asked(SLOT_VARIABLE, "0"))

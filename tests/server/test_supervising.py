@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -154,9 +155,9 @@ def test_a_process_that_dies_is_started_again(supervise: Any) -> None:
 
 
 def test_a_killed_supervisor_leaves_nobody_behind(site: Any, supervise: Any) -> None:
-    """Answering processes and ticker notice that it is gone, finish, and free the port."""
+    """Answering processes, ticker and keeper notice that it is gone, finish, and free the port."""
     server = supervise("--workers", "2")
-    until(lambda: len(children(server.process.pid)) == 3)
+    until(lambda: len(children(server.process.pid)) == 4)
     pids = children(server.process.pid)
     assert server.status() == 200
     os.kill(server.process.pid, signal.SIGKILL)
@@ -166,12 +167,32 @@ def test_a_killed_supervisor_leaves_nobody_behind(site: Any, supervise: Any) -> 
         socket.create_connection((host, int(port)), timeout=WAIT_S)
 
 
+def test_the_keeper_moves_rows_into_the_log(site: Any, supervise: Any) -> None:
+    """Beside the answers, and again after it was killed."""
+    server = supervise("--workers", "1", "--no-tick")
+
+    def keepers() -> list[int]:
+        return [pid for pid in children(server.process.pid) if "keeping" in command_of(pid)]
+
+    def kept() -> int:
+        with sqlite3.connect(site.config.store_path / "log.db") as log:
+            return int(log.execute("SELECT count(*) FROM prediction").fetchone()[0])
+
+    assert server.status() == 200
+    until(lambda: kept() == 1)
+    (before,) = keepers()
+    os.kill(before, signal.SIGKILL)
+    until(lambda: keepers() and keepers() != [before])
+    assert server.status() == 200
+    until(lambda: kept() == 2)
+
+
 def test_the_ticker_is_started_again(supervise: Any) -> None:
     """There is exactly one, and it is counted apart."""
     server = supervise("--workers", "1")
 
     def tickers() -> list[int]:
-        return [pid for pid in children(server.process.pid) if "tick" in command_of(pid)]
+        return [pid for pid in children(server.process.pid) if "upkeep" in command_of(pid)]
 
     until(lambda: len(tickers()) == 1)
     (before,) = tickers()

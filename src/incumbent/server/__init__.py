@@ -20,5 +20,6 @@ listening   the address: may it be, is it free
 serving     one process that answers, and an orderly end
 supervising n of them and one ticker, kept alive behind one socket
 answering   one of them, from its side
+keeping     the keeper: moves rows from the journals into the log
 lifeline    a child that ends when its parent is gone
 """

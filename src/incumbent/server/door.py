@@ -38,6 +38,8 @@ class Door:
 
     def __init__(self, answerer: Answerer, closes: Callable[[], None] = lambda: None) -> None:
         self.answerer = answerer
+        self.tidies = True
+        """Does this process move rows from the journal by itself? Not where a keeper does."""
         self._closes = closes
         self._started = time.monotonic()
         self._reads, self._beside, self._shadows = (
@@ -188,7 +190,8 @@ class Door:
     async def _keep_tidy(self) -> None:
         while True:
             await asyncio.sleep(TIDY_S)
-            await self._quietly(self._reads, self.answerer.facts.log.tidy)
+            if self.tidies:
+                await self._quietly(self._reads, self.answerer.facts.log.tidy)
 
     async def _keep_following(self) -> None:
         while True:

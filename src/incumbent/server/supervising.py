@@ -1,4 +1,4 @@
-"""Keep n answering processes and one ticker alive, behind one socket.
+"""Keep n answering processes, one ticker and one keeper alive, behind one socket.
 
 In: a project and an address. Out: a server that ends with SIGTERM or Ctrl-C, after its processes finished what they
 took. Answers nothing itself, and loads nothing that answers.
@@ -26,10 +26,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from incumbent import config as configuration
 from incumbent.errors import ConfigError, IncumbentError
 from incumbent.loop.meter import Meter
 from incumbent.server import lifeline
 from incumbent.server.listening import (
+    KEPT_VARIABLE,
     NUMBERS_VARIABLE,
     SLOT_VARIABLE,
     announcer,
@@ -41,6 +43,7 @@ from incumbent.server.listening import (
 )
 from incumbent.server.numbers import Numbers
 
+KEEPER = "from incumbent.server.keeping import main; main()"
 CODE = "from incumbent.server.answering import main; main()"
 MOST_STARTS = 3
 FIRST_BACK_OFF_S = 0.5
@@ -127,7 +130,11 @@ def supervise(
         listener = held.enter_context(listening(host, port))
         numbers = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="incumbent-numbers-")))
         settings = {**environment(folder, clock, host, insecure), NUMBERS_VARIABLE: str(numbers)}
-        supervisor = Supervisor(listener, settings, numbers, workers, ticker, log_format)
+        keeper = None
+        if clock == "wall" and not configuration.load(folder).store.url:
+            settings[KEPT_VARIABLE] = "1"
+            keeper = [sys.executable, "-c", KEEPER, str(folder), log_format]
+        supervisor = Supervisor(listener, settings, numbers, workers, ticker, keeper, log_format)
         url = url_of(host, listener.getsockname()[1])
         say = ready or announcer(json_line)
         supervisor.run(lambda: say(url))
@@ -143,6 +150,7 @@ class Supervisor:
         numbers: Path,
         workers: int,
         ticker: Sequence[str] | None,
+        keeper: Sequence[str] | None,
         log_format: str,
     ) -> None:
         self._listener, self._settings, self._log_format = listener, settings, log_format
@@ -153,6 +161,7 @@ class Supervisor:
         self._asked: list[int] = []
         self._coming: list[Child] = []
         self._ticker = [] if ticker is None else [Child("the ticker", "ticker", self._ticking(ticker))]
+        self._keeper = [] if keeper is None else [Child("the keeper", "keeper", self._ticking(keeper))]
         self._answering = self._new_answering()
 
     def run(self, ready: Callable[[], None]) -> None:
@@ -286,12 +295,13 @@ class Supervisor:
         return start
 
     def _all(self) -> list[Child]:
-        return [*self._answering, *self._coming, *self._ticker]
+        return [*self._answering, *self._coming, *self._ticker, *self._keeper]
 
     def _end(self) -> None:
         """The ticker first: what it would still decide is nobody's to follow."""
         self._stop(self._ticker)
         self._stop([*self._answering, *self._coming])
+        self._stop(self._keeper)
 
     def _stop(self, children: Sequence[Child]) -> None:
         """End them in order; whoever has no more patience (a second Ctrl-C) ends them at once."""
