@@ -4,9 +4,10 @@ In: nothing. Out: a table, rows a second of `Log.append` by batch size and durab
 `executemany` of the same values into one unindexed table with the same journal and synchronous setting. Then the hot
 insert, which an event loop calls: `append_rows` of ready rows without waiting, what beside it a thread that computes
 costs, and the longest call while another thread tidies. Last, what a year of 20 features costs at each stage. The store
-lies in a temporary folder, or in the folder given.
+lies in a temporary folder, or in the folder given; with a URL of PostgreSQL, in a schema there that is dropped again.
 """
 
+import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,7 @@ from typing import Any
 
 from incumbent.config import Store
 from incumbent.errors import StoreLocked
-from incumbent.loop.log import new_id
+from incumbent.loop.log import Ids
 from incumbent.records import SECOND, Outcome, Prediction, Shadow
 from incumbent.storage.base import Log, PredictionRow, row_of
 from incumbent.storage.sqlite import open_log
@@ -36,6 +37,7 @@ FEATURES = {f"column_{i}": i * 1.37 if i % 2 else f"value {i}" for i in range(20
 
 def predictions(count: int) -> list[Prediction]:
     """Rows of 20 features, 90 seconds apart, in a trial of 900 units."""
+    new_id = Ids()
     return [
         Prediction(new_id(at), at, FEATURES, "v1", "v1", (0.25, 0.75), f"unit {n % 900}", "trial", 1, "incumbent")
         for n, at in enumerate(range(START, START + count * 90 * SECOND, 90 * SECOND))
@@ -85,6 +87,30 @@ def compare(where: str | None) -> None:
 
 
 @contextmanager
+def opened(where: str | None) -> Iterator[tuple[Log, Callable[[], int]]]:
+    """An empty log, and what tells its bytes on the disk."""
+    if where is None or "://" not in where:
+        with TemporaryDirectory(dir=where) as name, closing(open_log(Path(name), Store())) as log:
+            yield log, lambda: (log.tidy(), (Path(name) / "log.db").stat().st_size)[1]
+        return
+    import psycopg
+
+    from incumbent.storage import postgres
+
+    schema = f"benchmark_{os.getpid()}"
+    with psycopg.connect(where, autocommit=True) as connection:
+        try:
+            with closing(postgres.open_log(where, schema, Store())) as log:
+                yield log, lambda: sum(
+                    size for (size,) in connection.execute(
+                        "SELECT pg_total_relation_size(c.oid) FROM pg_class c JOIN pg_namespace n "
+                        "ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relkind = 'r'", [schema])
+                )  # fmt: skip
+        finally:
+            connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+
+
+@contextmanager
 def beside(work: Callable[[], object]) -> Iterator[None]:
     """A thread that does `work` again and again."""
     over = Event()
@@ -108,7 +134,7 @@ def hot(where: str | None) -> None:
     features = {f"column_{i}": round(i * 0.123456789, 9) for i in range(30)}
     wide = [row_of(replace(each, features=features, trial=None)) for each in predictions(20_000)]
     for size in (1, 8, 64):
-        with TemporaryDirectory(dir=where) as name, closing(open_log(Path(name), Store())) as log:
+        with opened(where) as (log, _):
             company: dict[str, Callable[[], object]] = {"alone": partial(sleep, 0.1)}
             if size == 64:
                 company["beside a computing thread"] = partial(sum, range(1000))
@@ -142,8 +168,7 @@ def stages(where: str | None) -> None:
     """What each call costs a row, in batches of 50, with one shadow and one outcome a row."""
     rows = predictions(STAGES)
     since, until = rows[0].at, rows[-1].at + 48 * HOUR
-    with TemporaryDirectory(dir=where) as name:
-        log = open_log(Path(name), Store())
+    with opened(where) as (log, size):
         calls: dict[str, Callable[[], object]] = {
             "append": lambda: each(log.append, rows),
             "append_shadows": lambda: each(log.append_shadows, [Shadow(p.id, "v2", (0.3, 0.7)) for p in rows]),
@@ -164,8 +189,7 @@ def stages(where: str | None) -> None:
             call()
             took = perf_counter() - start
             print(f"{stage:32} {took / STAGES * 1e6:9.2f} {took * 1e3:10.1f}")
-        log.close()
-        print(f"{'on the disk':32} {sum(f.stat().st_size for f in Path(name).iterdir()) / STAGES:9.0f} bytes a row")
+        print(f"{'on the disk':32} {size() / STAGES:9.0f} bytes a row")
 
 
 def settle(log: Log) -> None:
@@ -176,6 +200,7 @@ def settle(log: Log) -> None:
 
 if __name__ == "__main__":
     folder = sys.argv[1] if len(sys.argv) > 1 else None
-    compare(folder)
+    if folder is None or "://" not in folder:
+        compare(folder)
     hot(folder)
     stages(folder)

@@ -31,6 +31,9 @@ DIALECT = dialect()  # type: ignore[no-untyped-call]
 _STATEMENTS = Statements(DIALECT)
 
 _VIEW = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_SESSION = "SET search_path TO {}; SET join_collapse_limit = 1"
+"""Joins in the order in which they are written: before the server has statistics of a young log it began at the wrong
+end, and outcomes cost 0.8 ms a row in place of 0.04."""
 _NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _DEAD_AFTER_S = 10
 """A server that does not even confirm what was sent to it is given up after this many seconds."""
@@ -159,7 +162,7 @@ class Database:
         except (psycopg.Error, UnicodeError) as error:
             raise _unreachable(self, error) from None  # the driver's own text may hold the URL
         try:
-            connection.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(self._schema)))
+            connection.execute(sql.SQL(_SESSION).format(sql.Identifier(self._schema)))
             return connection
         except BaseException as error:
             connection.close()

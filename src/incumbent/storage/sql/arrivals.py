@@ -9,11 +9,11 @@ it ought to meet.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from sqlalchemy import bindparam, case, delete, exists, select, union_all, update
+from sqlalchemy import bindparam, case, delete, exists, select, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite takes the same text: ON CONFLICT is PostgreSQL's own
 
 from incumbent.errors import IdReused
-from incumbent.records import Outcome, Review, Shadow
+from incumbent.records import Label, Outcome, Review, Shadow
 from incumbent.storage.base import OutcomeCounts, PredictionRow
 from incumbent.storage.sql import tables
 from incumbent.storage.sql.session import Database, Session, among
@@ -28,11 +28,12 @@ outcome, loss, unscored = tables.outcome, tables.loss, tables.unscored
 
 _PREDICTIONS = select(p.c.id, p.c.arrival).where(among(p.c.id, "ids"))
 _SERVED = select(p.c.id, p.c.at, p.c.arrival, p.c.served_by).where(among(p.c.id, "ids"))
-_CURRENT = union_all(
-    select(p.c.id, o.c.name, o.c.value)
-    .join(o, o.c.prediction == p.c.arrival)
-    .where(among(p.c.id, "ids"), o.c.replaced_at == NEVER),
-    select(o.c.id, o.c.name, o.c.value).where(o.c.prediction.is_(None), among(o.c.id, "ids"), o.c.replaced_at == NEVER),
+# Of predictions that came, and of ids that wait for theirs.
+_JOINED = select(o.c.prediction, o.c.name, o.c.value).where(
+    among(o.c.prediction, "predictions"), o.c.replaced_at == NEVER
+)
+_WAITING = select(o.c.id, o.c.name, o.c.value).where(
+    o.c.prediction.is_(None), among(o.c.id, "ids"), o.c.replaced_at == NEVER
 )
 _LATEST_LABEL = (
     select(p.c.arrival, o.c.arrival)
@@ -97,7 +98,7 @@ _MARK = [
     for found in (
         select(p.c.arrival, p.c.served_by).where(among(p.c.arrival, "predictions")),
         select(s.c.prediction, s.c.version)
-        .join(p, (s.c.at == p.c.at) & (s.c.prediction == p.c.arrival))
+        .select_from(p.join(s, (s.c.at == p.c.at) & (s.c.prediction == p.c.arrival)))
         .where(among(p.c.arrival, "predictions"), s.c.output.is_not(None)),
     )
 ]
@@ -106,8 +107,11 @@ _MARK_SHADOWS = (
     .from_select(
         ["prediction", "version"],
         select(s.c.prediction, s.c.version)
-        .join(p, (s.c.at == p.c.at) & (s.c.prediction == p.c.arrival))
-        .join(o, (o.c.prediction == p.c.arrival) & (o.c.name == LABEL) & (o.c.replaced_at == NEVER))
+        .select_from(
+            p.join(o, (o.c.prediction == p.c.arrival) & (o.c.name == LABEL) & (o.c.replaced_at == NEVER)).join(
+                s, (s.c.at == p.c.at) & (s.c.prediction == p.c.arrival)
+            )
+        )
         .where(among(p.c.arrival, "predictions"), s.c.output.is_not(None))
         .where(
             ~exists().where(
@@ -156,7 +160,7 @@ def keep_outcomes(session: Session, outcomes: Sequence[Outcome]) -> OutcomeCount
     """Insert those outcomes that say something new, and count what became of each."""
     ids = _ids(session, {outcome.id for outcome in outcomes})
     known: dict[str, int] = dict(session.rows(_PREDICTIONS, ids=ids))
-    current = {(id, name): label(value) for id, name, value in session.rows(_CURRENT, ids=ids)}
+    current = _current(session, known, ids)
     counts = {"accepted": 0, "pending": 0, "repeated": 0, "corrected": 0}
     fresh: list[dict[str, int | str | None]] = []
     labelled: list[int] = []
@@ -211,6 +215,14 @@ def mark(session: Session, labelled: Sequence[int]) -> None:
 
 def _ids(session: Session, ids: Collection[str]) -> object:
     return session.listed([checked_id(id) for id in ids])
+
+
+def _current(session: Session, known: Mapping[str, int], ids: object) -> dict[tuple[str, str], Label]:
+    """What counts now, by id and name."""
+    of = {arrival: id for id, arrival in known.items()}
+    joined = session.rows(_JOINED, predictions=session.listed(list(of)))
+    waiting = session.rows(_WAITING, ids=ids)
+    return {(of.get(key, key), name): label(value) for key, name, value in (*joined, *waiting)}
 
 
 def _replace(session: Session, prediction: int | None, outcome: Outcome) -> None:

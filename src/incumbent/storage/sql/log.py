@@ -31,13 +31,12 @@ from incumbent.storage.values import checked_id, label, unpacked
 _FIELDS = len(PredictionRow._fields)
 _FIRST = -(2**63)
 
-p, o, s, u, r = (
+p, o, s, r = (
     table.alias(name)
     for table, name in (
         (tables.prediction, "p"),
         (tables.outcome, "o"),
         (tables.shadow, "s"),
-        (tables.unscored, "u"),
         (tables.review, "r"),
     )
 )
@@ -46,22 +45,28 @@ _CURRENT_LABEL = (o.c.prediction == p.c.arrival) & (o.c.name == LABEL) & (o.c.re
 
 _FIND = select(*_PREDICTION).where(among(p.c.id, "ids"))
 
+# Limited before it is joined: each mark has its prediction and its label.
+_DUE = (
+    select(tables.unscored)
+    .order_by(tables.unscored.c.prediction, tables.unscored.c.version)
+    .limit(bindparam("limit"))
+    .subquery("u")
+)
 _UNSCORED = (
     select(
         p.c.id,
-        u.c.version,
-        case((u.c.version == p.c.served_by, p.c.output), else_=s.c.output),
+        _DUE.c.version,
+        case((_DUE.c.version == p.c.served_by, p.c.output), else_=s.c.output),
         o.c.value,
         p.c.arrival,
         o.c.arrival,
     )
     .select_from(
-        u.join(p, p.c.arrival == u.c.prediction)
+        _DUE.join(p, p.c.arrival == _DUE.c.prediction)
         .join(o, _CURRENT_LABEL)
-        .outerjoin(s, (s.c.at == p.c.at) & (s.c.prediction == p.c.arrival) & (s.c.version == u.c.version))
+        .outerjoin(s, (s.c.at == p.c.at) & (s.c.prediction == p.c.arrival) & (s.c.version == _DUE.c.version))
     )
-    .order_by(u.c.prediction, u.c.version)
-    .limit(bindparam("limit"))
+    .order_by(_DUE.c.prediction, _DUE.c.version)
 )
 
 

@@ -243,6 +243,8 @@ def _make(connection: Connection, part: str, path: Path) -> None:
 
 def revision(connection: Connection, part: str) -> str | None:
     """The revision of a file: empty where there is nothing in it, None where somebody else's tables are."""
+    # First what is always there: it begins the view, which a table that is not found does not.
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     try:
         found = connection.execute(making.revision_query(part)).fetchone()
         return None if found is None else str(found[0])
@@ -250,7 +252,6 @@ def revision(connection: Connection, part: str) -> str | None:
         if _code(error) != sqlite3.SQLITE_ERROR:
             raise
     (mark,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if mark == FIRST_RELEASE:
         return "0001"
     return None if tables or mark else ""
