@@ -210,7 +210,7 @@ class Answerer:
 
     def _turn(self) -> None:
         """One batch: whatever arrived since the last one."""
-        self._scheduled = False
+        self._scheduled = True
         arrived, self._arrived = self._arrived, []
         parts: list[tuple[Asked, int, int]] = [(asked, 0, len(asked.ids)) for asked in arrived]
         if self._large:
@@ -219,16 +219,19 @@ class Answerer:
             parts.append((asked, start, end))
             if end < len(asked.ids) and asked.error is None:
                 self._large.appendleft((asked, end))
-            if self._large:
-                self._scheduled = True
-                asyncio.get_running_loop().call_soon(self._turn)
-        state = parts[0][0].state
-        if all(part[0].state is state for part in parts):
-            self._batch(state, parts)
-        else:  # the routes changed while they waited
-            for state in {id(part[0].state): part[0].state for part in parts}.values():
-                self._batch(state, [part for part in parts if part[0].state is state])
+        for state in {part[0].state: None for part in parts}:  # two where the routes changed meanwhile
+            its = [part for part in parts if part[0].state is state]
+            try:
+                self._batch(state, its)
+            except Exception as error:  # a mistake of ours: nobody waits for ever
+                _LOGGER.exception("a batch could not be answered")
+                for asked, _, _ in its:
+                    self._fail(asked, error)
         self._write()
+        self._scheduled = False
+        if self._large or self._arrived:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._turn)
 
     def _batch(self, state: State, parts: list[tuple[Asked, int, int]]) -> None:
         """Check, assign and ask for rows of one state."""
@@ -306,7 +309,7 @@ class Answerer:
         self.meter.served(version, len(rows), latency / 1e6, group.assigned[0].version, reason)
         if reason is not None:
             self.counts[f"fallback:{reason}"] += len(rows)
-        if self._answered and not self._scheduled:
+        if self._answered and not self._scheduled:  # a thread's lane answered; a turn writes by itself
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._write_soon)
 

@@ -9,7 +9,7 @@ One row of 30 numbers takes 0.6 us here and 1.2 us as a dictionary, before a col
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -53,6 +53,16 @@ class Reader:
             raise Surprise
         try:
             return _astuple(self._decode(content))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise Surprise from None
+
+    def read_all(self, contents: Iterable[Any]) -> list[Values]:
+        """The values of many rows. Raises Surprise when one of them needs care."""
+        decode = self._decode
+        if decode is None:
+            raise Surprise
+        try:
+            return [_astuple(decode(content)) for content in contents]
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise Surprise from None
 

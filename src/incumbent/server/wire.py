@@ -119,7 +119,8 @@ def _features_of(rows: Sequence[_Row], reader: Reader, limits: Limits) -> tuple[
     values: list[Values]
     texts: list[str]
     try:
-        values, texts = [read(row.features) for row in rows], [str(row.features, "utf-8") for row in rows]
+        values = reader.read_all([row.features for row in rows])
+        texts = [str(row.features, "utf-8") for row in rows]
         if not reader.texts or len(texts[0] if len(texts) == 1 else max(texts, key=len)) <= limits.most_string:
             return values, texts
     except Surprise:
