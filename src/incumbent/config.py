@@ -73,8 +73,8 @@ class Store:
     schema: str = _setting("", "Schema in that database; empty: incumbent_ and the name of the task.")
     durability: Literal["commit", "fsync", "behind"] = _setting(
         "commit",
-        "commit survives a killed process, fsync a power cut; behind answers first and writes some hundredths of a second "
-        "later.",
+        "commit survives a killed process, fsync a power cut; behind answers first and writes some hundredths of a "
+        "second later.",
     )
     lock_timeout_s: float = _setting(10.0, "How long to wait for another process on the same store.", "s")
 

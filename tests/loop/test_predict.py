@@ -69,12 +69,12 @@ class Asking:
         callers = callers or ("a", "b")
         texts = [f'{{"x": {i}}}' for i in range(len(callers))]
         columns = Table(np.arange(float(len(callers))).reshape(-1, 1), ("x",))
-        rows = [(caller, 0) for caller in callers]
         whole = block or Block(SIGNATURE, columns, texts)
-        self.chain.submit(Group(whole, rows, [None] * len(rows), order, self.lanes, self.clock()))
+        places = [0] * len(callers)
+        self.chain.submit(Group(whole, callers, places, [None] * len(callers), order, self.lanes, self.clock()))
 
     def _served(self, group: Group, output: Floats, version: str) -> None:
-        for (caller, _), row in zip(group.rows, output.tolist(), strict=True):
+        for caller, row in zip(group.callers, output.tolist(), strict=True):
             self.said[caller] = (version, group.reason, row[1])
 
     def _failed(self, group: Group) -> None:

@@ -244,24 +244,24 @@ class Answerer:
             assert block is not None
         routes = state.routes
         assert routes is not None
-        rows = [(asked, i) for asked, start, end in parts for i in range(start, end)]
+        callers, places, units = _rows_of(parts)
         started = parts[0][0].started
         if state.router.alone is not None:
-            assigned = [state.router.alone] * len(rows)
+            assigned = [state.router.alone] * len(places)
             order = route.order(routes, routes.incumbent)
-            self.chain.submit(predict.Group(block, rows, assigned, order, state.lanes, started))
+            self.chain.submit(predict.Group(block, callers, places, assigned, order, state.lanes, started))
             return
-        assign = state.router.assign
-        assigned = [assign(asked.units[i]) for asked, i in rows]
+        assigned = list(map(state.router.assign, units))
         by_version: dict[str, list[int]] = {}
         for place, each in enumerate(assigned):
             by_version.setdefault(each.version, []).append(place)
         for version, picked in by_version.items():
             order = route.order(routes, version)
             if len(by_version) == 1:
-                self.chain.submit(predict.Group(block, rows, assigned, order, state.lanes, started))
+                self.chain.submit(predict.Group(block, callers, places, assigned, order, state.lanes, started))
                 return
-            of = [rows[i] for i in picked], [assigned[i] for i in picked]
+            whose = callers if len(callers) == 1 else [callers[k] for k in picked]
+            of = whose, [places[k] for k in picked], [assigned[k] for k in picked]
             self.chain.submit(predict.Group(block, *of, order, state.lanes, started, picked))
 
     def _block(self, state: State, parts: list[tuple[Asked, int, int]]) -> predict.Block | None:
@@ -292,12 +292,13 @@ class Answerer:
     def _served(self, group: predict.Group, output: Floats, version: str) -> None:
         """A version answered a group: the rows that the log shall keep."""
         latency = round((self._monotonic() - group.started) * 1e6)
-        rows, reason = group.rows, group.reason
-        packed, outputs = _packed(output), output.reshape(len(rows), -1).tolist()
-        if rows[0][0] is rows[-1][0]:
+        reason = group.reason
+        packed, outputs = _packed(output), output.reshape(len(group), -1).tolist()
+        if len(group.callers) == 1:
             self._served_one(group, packed, outputs, version, latency)
         else:
-            for (asked, i), to, content, said in zip(rows, group.assigned, packed, outputs, strict=True):
+            rows = zip(group.callers, group.places, group.assigned, packed, outputs, strict=True)
+            for asked, i, to, content, said in rows:
                 asked.rows[i] = PredictionRow(
                     asked.ids[i], asked.ats[i], asked.texts[i], to.version, version, content, asked.units[i],
                     to.trial, to.phase, to.arm, to.propensity, reason, latency,
@@ -306,9 +307,9 @@ class Answerer:
                 asked.left -= 1
                 if not asked.left:
                     self._answered.append(asked)
-        self.meter.served(version, len(rows), latency / 1e6, group.assigned[0].version, reason)
+        self.meter.served(version, len(group), latency / 1e6, group.assigned[0].version, reason)
         if reason is not None:
-            self.counts[f"fallback:{reason}"] += len(rows)
+            self.counts[f"fallback:{reason}"] += len(group)
         if self._answered and not self._scheduled:  # a thread's lane answered; a turn writes by itself
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._write_soon)
@@ -317,8 +318,8 @@ class Answerer:
         self, group: predict.Group, packed: list[bytes], outputs: list[list[float]], version: str, latency: int
     ) -> None:
         """The same for rows of one caller: column by column, which is four times quicker for many."""
-        asked: Asked = group.rows[0][0]
-        places = [i for _, i in group.rows]
+        asked: Asked = group.callers[0]
+        places = group.places
         ids, ats, texts, units = (
             [column[i] for i in places] for column in (asked.ids, asked.ats, asked.texts, asked.units)
         )
@@ -336,7 +337,7 @@ class Answerer:
 
     def _unanswered(self, group: predict.Group) -> None:
         error = Unanswered("no version answered: " + "; ".join(group.said))
-        for asked in dict.fromkeys(asked for asked, _ in group.rows):
+        for asked in dict.fromkeys(group.callers):
             self._fail(asked, error)
 
     def _write_soon(self) -> None:
@@ -523,6 +524,17 @@ class _Later:
         columns = asked.state.reader.columns(asked.values)
         assert columns is not None  # they passed before they were answered
         return predict.Block(asked.signature, columns, asked.texts).of(engine.signature)
+
+
+def _rows_of(parts: list[tuple[Asked, int, int]]) -> tuple[list[Asked], Sequence[int], Sequence[str | None]]:
+    """(callers, places, units) of the rows of some parts; one caller alone stands once."""
+    if len(parts) == 1:
+        asked, start, end = parts[0]
+        return [asked], range(start, end), asked.units[start:end]
+    if all(end - start == 1 for _, start, end in parts):
+        return [part[0] for part in parts], [part[1] for part in parts], [part[0].units[part[1]] for part in parts]
+    rows = [(asked, i) for asked, start, end in parts for i in range(start, end)]
+    return [asked for asked, _ in rows], [i for _, i in rows], [asked.units[i] for asked, i in rows]
 
 
 def _packed(output: Floats) -> list[bytes]:

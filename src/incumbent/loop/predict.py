@@ -151,23 +151,28 @@ class Block:
 class Group:
     """Rows of one batch that ask the same versions in the same order.
 
-    `rows` are (Asked, place in it), `picked` their places in the block (None: all of them, in order), `assigned` one
-    assignment a row. `order` is whom to ask, `place` who is asked now; `reason` is why the first one did not answer.
+    Row k is row `places[k]` of the request `callers[k]`; one caller alone stands once. `picked` are their places in the
+    block (None: all of them, in order), `assigned` one assignment a row. `order` is whom to ask, `place` who is asked
+    now; `reason` is why the first one did not answer.
     """
 
-    __slots__ = ("assigned", "block", "lanes", "order", "picked", "place", "reason", "rows", "said", "started")
+    __slots__ = (
+        "assigned", "block", "callers", "lanes", "order", "picked", "place", "places", "reason", "said", "started",
+    )  # fmt: skip
 
     def __init__(
         self,
         block: Block,
-        rows: Sequence[tuple[Any, int]],
+        callers: Sequence[Any],
+        places: Sequence[int],
         assigned: Sequence[Any],
         order: tuple[str, ...],
         lanes: Mapping[str, "Lane"],
         started: float,
         picked: Sequence[int] | None = None,
     ) -> None:
-        self.block, self.rows, self.assigned, self.order, self.lanes = block, rows, assigned, order, lanes
+        self.block, self.callers, self.places, self.assigned = block, callers, places, assigned
+        self.order, self.lanes = order, lanes
         self.started, self.picked = started, picked
         self.place = 0
         self.reason: str | None = None
@@ -180,19 +185,23 @@ class Group:
             self.reason = error.why if isinstance(error, Passed) else error.reason
         self.place += 1
 
+    def __len__(self) -> int:
+        return len(self.places)
+
     def split(self) -> list["Group"]:
         """A group for each caller; empty when there is one caller alone."""
-        places: dict[int, list[int]] = {}
-        for place, (asked, _) in enumerate(self.rows):
-            places.setdefault(id(asked), []).append(place)
-        if len(places) < 2:
+        if len(self.callers) == 1:
             return []
-        return [self._part(each) for each in places.values()]
+        rows: dict[int, list[int]] = {}
+        for k, asked in enumerate(self.callers):
+            rows.setdefault(id(asked), []).append(k)
+        return [self._part(each) for each in rows.values()] if len(rows) > 1 else []
 
-    def _part(self, places: list[int]) -> "Group":
-        picked = places if self.picked is None else [self.picked[i] for i in places]
-        rows, assigned = [self.rows[i] for i in places], [self.assigned[i] for i in places]
-        part = Group(self.block, rows, assigned, self.order, self.lanes, self.started, picked)
+    def _part(self, rows: list[int]) -> "Group":
+        picked = rows if self.picked is None else [self.picked[k] for k in rows]
+        places, assigned = [self.places[k] for k in rows], [self.assigned[k] for k in rows]
+        caller = self.callers[rows[0]]
+        part = Group(self.block, [caller], places, assigned, self.order, self.lanes, self.started, picked)
         part.place, part.reason, part.said = self.place, self.reason, list(self.said)
         return part
 
@@ -217,7 +226,7 @@ class Lane:
     @property
     def rows(self) -> int:
         """Rows that wait for its thread."""
-        return sum(len(group.rows) for group, _ in self.waiting)
+        return sum(len(group) for group, _ in self.waiting)
 
     def ask(self, group: Group) -> Floats:
         """Ask the engine on the spot, through its breaker; PredictError when it does not answer."""
@@ -291,18 +300,18 @@ class Lane:
     def _taken(self) -> tuple[list[Group], float]:
         """What waits, up to MOST_ROWS, and since when. A half-open breaker gets one caller's rows alone."""
         group, oldest = self.waiting.popleft()
-        groups, rows = [group], len(group.rows)
+        groups, rows = [group], len(group)
         if self.breaker.state == "half_open" and (parts := group.split()):
             self.waiting.extendleft((part, oldest) for part in reversed(parts[1:]))
             return parts[:1], oldest
         while (
             self.breaker.state == "closed"
             and self.waiting
-            and rows + len(self.waiting[0][0].rows) <= MOST_ROWS
+            and rows + len(self.waiting[0][0]) <= MOST_ROWS
         ):
             group, _ = self.waiting.popleft()
             groups.append(group)
-            rows += len(group.rows)
+            rows += len(group)
         return groups, oldest
 
 
@@ -376,8 +385,8 @@ class Chain:
         else:
             start = 0
             for group in groups:
-                self._served(group, said[start : start + len(group.rows)], lane.engine.version)
-                start += len(group.rows)
+                self._served(group, said[start : start + len(group)], lane.engine.version)
+                start += len(group)
             self._expire(lane)
         lane.start(self._done)
 

@@ -20,7 +20,8 @@ from incumbent.server import lifeline, tracing
 from incumbent.storage.opening import open_log
 
 KEEP_S = 0.5
-NICE = 10
+NICE = 15
+"""Where answers take all of the one core there is, it gets some 3 % of it, and rows wait in their journals."""
 _LOGGER = logging.getLogger("incumbent.keeper")
 
 
