@@ -17,6 +17,7 @@
     │   ├── PredictTimeout          later than its deadline
     │   ├── BadOutput               wrong shape, NaN or out of range
     │   └── EngineDied              its worker process is gone
+    │       └── OutOfMemory         it took more than versions.memory_mb
     ├── Crowded                     too many rows wait for their answer already     HTTP 503
     ├── StorageError                a fact could not be kept or read                HTTP 503
     │   ├── StoreFull               the disk is full; what was acknowledged stays
@@ -139,6 +140,12 @@ class EngineDied(PredictError):
     """The worker process of a version is gone."""
 
     reason = "died"
+
+
+class OutOfMemory(EngineDied):
+    """The worker process of a version took more memory than `versions.memory_mb` allows, and was replaced."""
+
+    reason = "memory"
 
 
 class Crowded(IncumbentError):
