@@ -189,6 +189,14 @@ class DecisionRefused(IncumbentError):
     status = 409
 
 
+def text_of(value: Any) -> str:
+    """A value as Python writes it; its type alone where Python cannot (lists in lists without end, huge integers)."""
+    try:
+        return repr(value)
+    except (RecursionError, ValueError):
+        return f"{type(value).__name__} that is too deep or too long to be shown"
+
+
 def _shown(value: Any, most: int = 80) -> str:
-    text = repr(value)
+    text = text_of(value)
     return text if len(text) <= most else text[: most - 1] + "…"

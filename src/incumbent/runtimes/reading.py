@@ -42,7 +42,8 @@ class Reader:
         self._names = signature.names
         self._places = {name: i for i, name in enumerate(self._names)}
         self.texts = [i for i, c in enumerate(signature.columns) if c.type == "string"]
-        self._numbers = [i for i, c in enumerate(signature.columns) if c.type != "string"]
+        self._arrays = [i for i, c in enumerate(signature.columns) if c.type == "numbers"]
+        self._numbers = [i for i, c in enumerate(signature.columns) if c.type not in ("string", "numbers")]
         self._whole = [i for i, c in enumerate(signature.columns) if c.type == "integer"]
         self._decode = msgspec.json.Decoder(_struct(signature)).decode if self.quick else None
 
@@ -69,7 +70,7 @@ class Reader:
 
     def columns(self, values: Sequence[Values]) -> Columns | None:
         """Typed columns of rows; None when one of them needs care after all (5.5 for an integer, 1e999)."""
-        if not self.texts:
+        if not self.texts and not self._arrays:
             matrix = np.array(values, dtype=np.float64).reshape(len(values), len(self._names))
             return Table(matrix, self._names, self._places) if self._fine(matrix, self._whole) else None
         by_column = list(zip(*values, strict=True))
@@ -79,7 +80,7 @@ class Reader:
                 found[name] = np.empty(len(values), dtype=object)
                 found[name][:] = by_column[i]
             else:
-                found[name] = np.array(by_column[i], dtype=np.float64)
+                found[name] = np.array(by_column[i], dtype=np.float64)  # (n, length) where it holds number arrays
         numbers = np.array([found[self._names[i]] for i in self._numbers]).T
         whole = [place for place, i in enumerate(self._numbers) if i in self._whole]
         return found if not self._numbers or self._fine(numbers, whole) else None
