@@ -224,11 +224,19 @@ class Answerer:
                 asyncio.get_running_loop().call_soon(self._turn)
         state = parts[0][0].state
         if all(part[0].state is state for part in parts):
-            self._batch(state, parts)
+            self._try(state, parts)
         else:  # the routes changed while they waited
             for state in {id(part[0].state): part[0].state for part in parts}.values():
-                self._batch(state, [part for part in parts if part[0].state is state])
+                self._try(state, [part for part in parts if part[0].state is state])
         self._write()
+
+    def _try(self, state: State, parts: list[tuple[Asked, int, int]]) -> None:
+        """An error of our own ends the requests of this batch; nobody waits for ever."""
+        try:
+            self._batch(state, parts)
+        except Exception as error:
+            for asked, _, _ in parts:
+                self._fail(asked, error)
 
     def _batch(self, state: State, parts: list[tuple[Asked, int, int]]) -> None:
         """Check, assign and ask for rows of one state."""
