@@ -265,9 +265,9 @@ async def _body(scope: Scope, receive: Receive, most: int) -> bytes:
         if message["type"] == "http.disconnect":
             raise wire.Malformed("the connection ended before the body did")
         parts.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
         size = max(size, sum(map(len, parts)))
+        if size <= most and not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
     raise _too_large(most)
 
 
