@@ -153,9 +153,10 @@ class Group:
 
     `rows` are (Asked, place in it), `picked` their places in the block (None: all of them, in order), `assigned` one
     assignment a row. `order` is whom to ask, `place` who is asked now; `reason` is why the first one did not answer.
+    `alone` says that it is one caller's, whose rows shall not share a call with anybody's.
     """
 
-    __slots__ = ("assigned", "block", "lanes", "order", "picked", "place", "reason", "rows", "said", "started")
+    __slots__ = ("alone", "assigned", "block", "lanes", "order", "picked", "place", "reason", "rows", "said", "started")
 
     def __init__(
         self,
@@ -172,6 +173,7 @@ class Group:
         self.place = 0
         self.reason: str | None = None
         self.said: list[str] = []
+        self.alone = False
 
     def pass_on(self, error: PredictError) -> None:
         """The version that was asked did not answer: the next one's turn."""
@@ -193,7 +195,7 @@ class Group:
         picked = places if self.picked is None else [self.picked[i] for i in places]
         rows, assigned = [self.rows[i] for i in places], [self.assigned[i] for i in places]
         part = Group(self.block, rows, assigned, self.order, self.lanes, self.started, picked)
-        part.place, part.reason, part.said = self.place, self.reason, list(self.said)
+        part.place, part.reason, part.said, part.alone = self.place, self.reason, list(self.said), True
         return part
 
 
@@ -297,7 +299,9 @@ class Lane:
             return parts[:1], oldest
         while (
             self.breaker.state == "closed"
+            and not group.alone
             and self.waiting
+            and not self.waiting[0][0].alone
             and rows + len(self.waiting[0][0].rows) <= MOST_ROWS
         ):
             group, _ = self.waiting.popleft()
@@ -349,18 +353,21 @@ class Chain:
             try:
                 output = lane.ask(group)
             except PredictError as error:
-                if self._one_by_one(group, error):
+                if self._one_by_one(group, error, together=False):
                     return
                 continue
             self._served(group, output, name)
             return
         self._failed(group)
 
-    def _one_by_one(self, group: Group, error: PredictError) -> bool:
+    def _one_by_one(self, group: Group, error: PredictError, together: bool) -> bool:
         """A version that raised on a batch is asked again for each caller, so that one odd row spoils no other's
-        answer; one that is late or gone is not. True when the group was split; else it passes on."""
-        parts = [] if isinstance(error, Passed | PredictTimeout | EngineDied) else group.split()
-        if not parts:
+        answer; one that is late or gone is not. `together` says that other groups were in the same call. True when it
+        is asked again; else the group passes on."""
+        parts = group.split()
+        if not parts and together:
+            group.alone, parts = True, [group]
+        if not parts or isinstance(error, Passed | PredictTimeout | EngineDied):
             group.pass_on(error)
             return False
         for part in parts:
@@ -370,7 +377,7 @@ class Chain:
     def _done(self, lane: Lane, groups: Sequence[Group], said: Floats | PredictError) -> None:
         if isinstance(said, PredictError):
             for group in groups:
-                if not self._one_by_one(group, said):
+                if not self._one_by_one(group, said, together=len(groups) > 1):
                     self.submit(group)
             self._expire(lane)
         else:
