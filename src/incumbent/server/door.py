@@ -174,7 +174,7 @@ class Door:
         return 200, wire.document(reading.health())
 
     async def _readyz(self, body: bytes, scope: Scope) -> Reply:
-        status, said = await self._in(self._beside, reading.readiness, self.answerer)
+        status, said = await self._in(self._reads, reading.readiness, self.answerer)  # `_beside` may open a version
         return status, wire.document(said)
 
     async def _openapi(self, body: bytes, scope: Scope) -> Reply:
@@ -230,6 +230,7 @@ class Door:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _finish(self) -> None:
+        self.answerer.leave()
         await self.answerer.drained()
         self._wake.set()
         until = time.monotonic() + DRAIN_S
