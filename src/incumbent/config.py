@@ -87,6 +87,9 @@ class Versions:
     pickle: bool = _setting(False, "Load pickles whose hash is in our own ledger (a pickle can run any code).")
     compile: bool = _setting(True, "Make a twin (linear, ONNX, LightGBM) and serve it where it is proved equal.")
     golden_rows: int = _setting(50, "Rows that a version must repeat at every load.", "rows")
+    memory_mb: int = _setting(
+        2048, "What the process of a version may take beside what it had when it was opened (Linux); 0: no limit.", "MB"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +340,8 @@ def _check(config: Config, where: str) -> None:
             raise ConfigError(f"{where}: {key} = {value}, expected a share between 0 and 1")
     if config.serve.workers < 0:
         raise ConfigError(f"{where}: serve.workers = {config.serve.workers}, expected 0 or more")
+    if config.versions.memory_mb < 0:
+        raise ConfigError(f"{where}: versions.memory_mb = {config.versions.memory_mb}, expected 0 or more")
     if config.task.label_time and not config.task.time:
         raise ConfigError(f"{where}: task.label_time is set without task.time: no row could be put in order")
     if config.store.url and not config.store.url.startswith(("postgresql://", "postgres://")):

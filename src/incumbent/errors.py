@@ -17,6 +17,7 @@
     │   ├── PredictTimeout          later than its deadline
     │   ├── BadOutput               wrong shape, NaN or out of range
     │   └── EngineDied              its worker process is gone
+    │       └── OutOfMemory         it took more than versions.memory_mb
     ├── Crowded                     too many rows wait for their answer already     HTTP 503
     ├── StorageError                a fact could not be kept or read                HTTP 503
     │   ├── StoreFull               the disk is full; what was acknowledged stays
@@ -141,6 +142,12 @@ class EngineDied(PredictError):
     reason = "died"
 
 
+class OutOfMemory(EngineDied):
+    """The worker process of a version took more memory than `versions.memory_mb` allows, and was replaced."""
+
+    reason = "memory"
+
+
 class Crowded(IncumbentError):
     """Too many rows wait for their answer already; nothing of this request was taken."""
 
@@ -182,6 +189,14 @@ class DecisionRefused(IncumbentError):
     status = 409
 
 
+def text_of(value: Any) -> str:
+    """A value as Python writes it; its type alone where Python cannot (lists in lists without end, huge integers)."""
+    try:
+        return repr(value)
+    except (RecursionError, ValueError):
+        return f"{type(value).__name__} that is too deep or too long to be shown"
+
+
 def _shown(value: Any, most: int = 80) -> str:
-    text = repr(value)
+    text = text_of(value)
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -139,6 +139,20 @@ def test_one_callers_mistake_is_not_the_others(world: World) -> None:
     assert {p.id for p in world.logged()} == {"a", "d", "e"}
 
 
+def test_an_error_of_our_own_ends_the_requests_of_its_batch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for ever, nothing is counted as waiting, and the next request is answered."""
+
+    def breaks(values: Any) -> None:
+        raise ZeroDivisionError("a mistake")
+
+    monkeypatch.setattr(world.answerer.state.reader, "columns", breaks)
+    with pytest.raises(ZeroDivisionError, match="a mistake"):
+        world.answerer.answer([row("a"), row("b")])
+    monkeypatch.undo()
+    assert world.answerer.waiting == 0 and world.logged() == []
+    assert world.answerer.answer([row("c")])[0].id == "c"
+
+
 def test_a_retry_hears_the_logged_answer(world: World) -> None:
     """Even when another version answers by now; new rows beside it are answered anew."""
     (first,) = world.answerer.answer([row("a")])

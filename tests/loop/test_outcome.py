@@ -55,7 +55,12 @@ def test_a_label_is_kept_as_the_signature_writes_it(sent: Label, kept: Label) ->
         (float("nan"), "label", NUMBERS),
         (float("inf"), "revenue", CLASSES),
         ("much", "revenue", CLASSES),
+        (10**400, "revenue", CLASSES),
+        (10**400, "label", NUMBERS),
+        (10**400, "label", CLASSES),
+        (10**5000, "revenue", CLASSES),
     ],
+    ids=lambda value: str(value)[:20] if not isinstance(value, int) or value < 10**9 else "huge",
 )
 def test_a_wrong_value_is_refused_with_its_row(value: Label, name: str, signature: Signature) -> None:
     """Row 1 is named, with what was found; nothing of the request is kept."""

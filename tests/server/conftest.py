@@ -144,6 +144,16 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 @pytest.fixture
 def run() -> Iterator[Callable[..., Running]]:
+    yield from _running()
+
+
+@pytest.fixture(scope="module")
+def run_once() -> Iterator[Callable[..., Running]]:
+    """The same for servers that serve a whole file of tests."""
+    yield from _running()
+
+
+def _running() -> Iterator[Callable[..., Running]]:
     started: list[Running] = []
 
     def runs(folder: Path, clock: str = "wall", guard: Access | None = None) -> Running:

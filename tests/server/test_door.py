@@ -106,9 +106,11 @@ def test_a_large_body_is_refused_without_reading_it(server: Any) -> None:
 
 
 def test_a_large_body_in_chunks_is_refused_too(server: Any) -> None:
-    """Without a declared length it is counted as it comes."""
-    response = server.http.post("/v1/predict", content=(b" " * 65536 for _ in range(16)))
-    assert response.status_code == 413
+    """Without a declared length it is counted as it comes, the last chunk too."""
+    for path in ("/v1/predict", "/v1/predict?plain", "/v1/outcomes"):
+        for sizes in ([65536] * 16, [499_999, 2]):
+            response = server.http.post(path, content=(b" " * size for size in sizes))
+            assert response.status_code == 413, (path, sizes)
 
 
 def test_paths_and_methods(server: Any) -> None:

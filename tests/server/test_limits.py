@@ -168,3 +168,33 @@ def test_a_row_may_not_be_wider_or_longer_than_allowed() -> None:
     with pytest.raises(RowError, match=r"row 3, column 'b': found 11, expected at most 10 characters"):
         refuse_shape(3, {"a": "x", "b": "x" * 11}, 1000, 2, 10)
     refuse_shape(3, {"b": "x" * 11}, 10, 2, 10)
+
+
+def test_a_large_body_is_no_long_head(server: Any) -> None:
+    """Whether it is refused at once or not; the connection is kept, and the next request is answered."""
+    kept = connect(server.url)
+    much = 3 * MOST_HEAD_BYTES
+    for body in (b'"' + b"x" * much + b'"', b'{"rows": [{"features": {}}]}' + b" " * much):
+        for path in (b"/v1/predict", b"/v1/predict?plain"):
+            head = HEAD.replace(b"/v1/predict", path) + b"Content-Length: %d\r\n\r\n" % len(body)
+            kept.sendall(head + body)
+            said = kept.recv(65_536)
+            assert said.startswith((b"HTTP/1.1 200", b"HTTP/1.1 422")) and said.count(b"HTTP/1.1") == 1, said
+    kept.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert kept.recv(65_536).startswith(b"HTTP/1.1 200")
+    kept.close()
+
+
+def test_what_is_no_http_is_a_400_in_the_same_shape(server: Any, site: Any) -> None:
+    """And a request that came whole before it is answered first, because it is logged."""
+    garbage = connect(server.url)
+    garbage.sendall(b"nonsense\r\n\r\n")
+    head, _, body = rest(garbage).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400") and json.loads(body)["error"]["type"] == "Malformed"
+    row = b'{"rows": [{"features": {"hour": 5}}]}'
+    followed = connect(server.url)
+    followed.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(row) + row + b"nonsense\r\n\r\n")
+    said = rest(followed)
+    assert said.startswith(b"HTTP/1.1 200") and said.count(b"HTTP/1.1") == 1
+    assert b"connection: close" in said
+    assert site.facts.log.totals().predictions == 1

@@ -34,7 +34,8 @@ def opener(config: Config, blobs: Blobs) -> OpenEngine:
             raise NotAnswering(f"{version.name} ({version.runtime}) is a reference: it cannot answer new rows.")
         if runs_inline(version):
             return Inline(version.name, open_version(blobs, version.manifest, config.versions))
-        return Worker(version.name, open_in_child, (config, version.manifest))
+        arguments = (config, version.manifest)
+        return Worker(version.name, open_in_child, arguments, memory_mb=config.versions.memory_mb)
 
     return open_engine
 

@@ -15,6 +15,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from itertools import repeat
 from typing import Literal
@@ -28,7 +29,7 @@ from incumbent.loop import asked as rows_asked
 from incumbent.loop import fold, log, outcome, predict, route, shadow
 from incumbent.loop.asked import Asked, Unanswered
 from incumbent.loop.meter import Meter
-from incumbent.records import SECOND, Answer, Micros, Outcome, Request, Roles, Routes, Signature
+from incumbent.records import SECOND, Answer, Micros, Outcome, Request, Roles, Routes, Signature, Version
 from incumbent.runtimes.base import Columns, Floats
 from incumbent.runtimes.reading import Reader
 from incumbent.stats import metrics
@@ -38,6 +39,8 @@ from incumbent.storage.opening import Facts
 Clock = Literal["wall", "replay"]
 _LOGGER = logging.getLogger("incumbent")
 _RELOAD_S = 30.0
+OPENING_S = 0.2
+"""How often the ledger is read while a version is being opened."""
 REPLAY_DEADLINE_MS = 60_000.0
 """A rehearsal reports latency and decides nothing on it: what it decides must not depend on how busy a machine is."""
 CHUNK = 256
@@ -115,6 +118,8 @@ class Answerer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reload_at = 0.0
         self._calling, self._following, self._settling, self._shadowing = (threading.Lock() for _ in range(4))
+        self._opening: dict[tuple[str, str], Future[Engine]] = {}
+        self._leaving = threading.Event()
 
     @property
     def state(self) -> State:
@@ -438,15 +443,31 @@ class Answerer:
         """Read what was appended to the ledger; load and prove what is new, then swap. True if it changed.
 
         A version that cannot be loaded here is passed over (`not_loaded`) and tried again after 30 s. Call it
-        from a thread: loading takes its time.
+        from a thread: loading takes its time. What is appended meanwhile is followed at once where it does not need
+        the version that is being loaded: a rollback never waits for a challenger that is slow to start.
         """
         with self._following:
             old = self._state
-            events = self.facts.ledger.events(after=old.roles.sequence) if self._behind(old) else []
-            if not events and not (old.failures and self._monotonic() >= self._reload_at):
+            roles = self._read(old.roles)
+            again = bool(old.failures) and self._monotonic() >= self._reload_at
+            if roles.sequence == old.roles.sequence and not again:
                 return False
-            self._swap(self._opened(fold.roles(events, old.roles), old))
+            while (new := self._opened(roles, old)) is None:
+                wait(self._opening.values(), OPENING_S, FIRST_COMPLETED)
+                if self._leaving.is_set():
+                    return False
+                roles = self._read(roles)
+            self._swap(new)
             return True
+
+    def leave(self) -> None:
+        """The end is near: `follow` waits for no version any more."""
+        self._leaving.set()
+
+    def _read(self, roles: Roles) -> Roles:
+        ledger = self.facts.ledger
+        behind = ledger.sequence() != roles.sequence
+        return fold.roles(ledger.events(after=roles.sequence), roles) if behind else roles
 
     def _swap(self, new: State) -> None:
         """Whoever uses the old state ends with it; its engines are closed after that, on the loop."""
@@ -470,40 +491,63 @@ class Answerer:
         else:
             _close(list(unused.values()))
 
-    def _behind(self, state: State) -> bool:
-        return self.facts.ledger.sequence() != state.roles.sequence
-
-    def _opened(self, roles: Roles, old: State) -> State:
+    def _opened(self, roles: Roles, old: State) -> State | None:
+        """The state of these roles; None while a version that it needs is being opened."""
         routes = route.routes(roles)
         if routes is None:
             return State(roles)
         challenger = (routes.trial.challenger,) if routes.trial and routes.trial.mode == "split" else ()
+        answering = dict.fromkeys((*routes.chain, *challenger))
+        needed = [("lane", name) for name in answering if name not in old.lanes]
+        needed += [("shadow", name) for name in routes.shadows if name not in old.shadows]
+        for key in needed:
+            if key not in self._opening:
+                self._opening[key] = self._open_beside(roles.versions[key[1]])
+        if not all(self._opening[key].done() for key in needed):
+            return None
         failures: dict[str, str] = {}
-        lanes: dict[str, predict.Lane] = {}
-        for name in dict.fromkeys((*routes.chain, *challenger)):
-            engine = None if name in old.lanes else self._loaded(roles, name, failures)
-            lane = old.lanes.get(name) or (self.chain.lane(engine) if engine else None)
-            if lane is not None:
-                lanes[name] = lane
-        shadows: dict[str, Engine] = {}
-        for name in routes.shadows:
-            engine = old.shadows.get(name) or self._loaded(roles, name, failures)
-            if engine is not None:
-                shadows[name] = engine
+        found = {key: self._loaded(key, failures) for key in needed}
+        self._let_go()
+        lanes = {name: old.lanes[name] for name in answering if name in old.lanes}
+        lanes |= {name: self.chain.lane(each) for (kind, name), each in found.items() if each and kind == "lane"}
+        shadows = {name: old.shadows[name] for name in routes.shadows if name in old.shadows}
+        shadows |= {name: each for (kind, name), each in found.items() if each and kind == "shadow"}
         self._reload_at = self._monotonic() + _RELOAD_S
         return State(roles, routes, lanes, shadows, failures)
 
-    def _loaded(self, roles: Roles, name: str, failures: dict[str, str]) -> Engine | None:
+    def _open_beside(self, version: Version) -> "Future[Engine]":
+        """Open a version in a thread that nobody waits for at the end."""
+        opening: Future[Engine] = Future()
+
+        def run() -> None:
+            try:
+                opening.set_result(self._open_engine(version))
+            except BaseException as error:
+                opening.set_exception(error)
+
+        threading.Thread(target=run, daemon=True, name=f"incumbent-open-{version.name}").start()
+        return opening
+
+    def _loaded(self, key: tuple[str, str], failures: dict[str, str]) -> Engine | None:
+        name = key[1]
         try:
-            return self._open_engine(roles.versions[name])
+            return self._opening.pop(key).result()
         except IncumbentError as error:
             _LOGGER.warning("%s cannot be loaded, its fallback answers: %s", name, error)
             failures[name] = type(error).__name__
             return None
 
+    def _let_go(self) -> None:
+        """Close what was opened and is not needed after all, now or when it is open."""
+        for opening in self._opening.values():
+            opening.add_done_callback(_close_opened)
+        self._opening = {}
+
     def close(self) -> None:
         """Give back engines and threads, after `drained`. The stores belong to the caller."""
+        self.leave()
         with self._following:
+            self._let_go()
             self.writer.close()
             self._swap(State())
             self._give_back()
@@ -542,6 +586,11 @@ def _packed(output: Floats) -> list[bytes]:
     content = output.astype("<f8", copy=False).tobytes()
     width = 8 if output.ndim == 1 else 8 * output.shape[1]
     return [content[i : i + width] for i in range(0, len(content), width)]
+
+
+def _close_opened(opening: "Future[Engine]") -> None:
+    if opening.exception() is None:
+        opening.result().close()
 
 
 def _close(engines: Sequence[predict.Lane | Engine]) -> None:

@@ -79,9 +79,16 @@ def _checked(row: int, outcome: Outcome, signature: Signature) -> Outcome:
     value = outcome.value
     if isinstance(value, bool) and outcome.name != LABEL:
         return replace(outcome, value=int(value))
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         raise RowError(row, "value", value, f"a finite number for the outcome {outcome.name!r}")
     return outcome
+
+
+def _is_finite(value: int | float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float holds
+        return False
 
 
 def _class(row: int, value: Label, signature: Signature) -> Label:

@@ -153,11 +153,12 @@ class Group:
 
     Row k is row `places[k]` of the request `callers[k]`; one caller alone stands once. `picked` are their places in the
     block (None: all of them, in order), `assigned` one assignment a row. `order` is whom to ask, `place` who is asked
-    now; `reason` is why the first one did not answer.
+    now; `reason` is why the first one did not answer. `alone` says that its rows shall share a call with nobody's.
     """
 
     __slots__ = (
-        "assigned", "block", "callers", "lanes", "order", "picked", "place", "places", "reason", "said", "started",
+        "alone", "assigned", "block", "callers", "lanes", "order", "picked", "place", "places", "reason", "said",
+        "started",
     )  # fmt: skip
 
     def __init__(
@@ -177,6 +178,7 @@ class Group:
         self.place = 0
         self.reason: str | None = None
         self.said: list[str] = []
+        self.alone = False
 
     def pass_on(self, error: PredictError) -> None:
         """The version that was asked did not answer: the next one's turn."""
@@ -202,7 +204,7 @@ class Group:
         places, assigned = [self.places[k] for k in rows], [self.assigned[k] for k in rows]
         caller = self.callers[rows[0]]
         part = Group(self.block, [caller], places, assigned, self.order, self.lanes, self.started, picked)
-        part.place, part.reason, part.said = self.place, self.reason, list(self.said)
+        part.place, part.reason, part.said, part.alone = self.place, self.reason, list(self.said), True
         return part
 
 
@@ -306,7 +308,9 @@ class Lane:
             return parts[:1], oldest
         while (
             self.breaker.state == "closed"
+            and not group.alone
             and self.waiting
+            and not self.waiting[0][0].alone
             and rows + len(self.waiting[0][0]) <= MOST_ROWS
         ):
             group, _ = self.waiting.popleft()
@@ -358,18 +362,21 @@ class Chain:
             try:
                 output = lane.ask(group)
             except PredictError as error:
-                if self._one_by_one(group, error):
+                if self._one_by_one(group, error, together=False):
                     return
                 continue
             self._served(group, output, name)
             return
         self._failed(group)
 
-    def _one_by_one(self, group: Group, error: PredictError) -> bool:
+    def _one_by_one(self, group: Group, error: PredictError, together: bool) -> bool:
         """A version that raised on a batch is asked again for each caller, so that one odd row spoils no other's
-        answer; one that is late or gone is not. True when the group was split; else it passes on."""
-        parts = [] if isinstance(error, Passed | PredictTimeout | EngineDied) else group.split()
-        if not parts:
+        answer; one that is late or gone is not. `together` says that other groups were in the same call. True when it
+        is asked again; else the group passes on."""
+        parts = group.split()
+        if not parts and together:
+            group.alone, parts = True, [group]
+        if not parts or isinstance(error, Passed | PredictTimeout | EngineDied):
             group.pass_on(error)
             return False
         for part in parts:
@@ -379,7 +386,7 @@ class Chain:
     def _done(self, lane: Lane, groups: Sequence[Group], said: Floats | PredictError) -> None:
         if isinstance(said, PredictError):
             for group in groups:
-                if not self._one_by_one(group, said):
+                if not self._one_by_one(group, said, together=len(groups) > 1):
                     self.submit(group)
             self._expire(lane)
         else:

@@ -238,14 +238,14 @@ def _one_by_one(values: list[Any], column: Column) -> npt.NDArray[Any]:
     return np.array(found, dtype=np.float64)
 
 
-def _shown(value: Any) -> Any:
-    """A value as an error shows it: the same through JSON, Python and any DataFrame."""
+def _shown(value: Any, levels: int = 5) -> Any:
+    """A value as an error shows it: the same through JSON, Python and any DataFrame. Lists in lists end somewhere."""
     if isinstance(value, np.datetime64):
         value = value.astype("datetime64[us]").item()
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, np.ndarray | list | tuple):
-        return [_shown(v) for v in value]
+        return [_shown(v, levels - 1) for v in value] if levels else "…"
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -176,7 +176,7 @@ class Door:
         return 200, wire.document(reading.health())
 
     async def _readyz(self, body: bytes, scope: Scope) -> Reply:
-        status, said = await self._in(self._beside, reading.readiness, self.answerer)
+        status, said = await self._in(self._reads, reading.readiness, self.answerer)  # `_beside` may open a version
         return status, wire.document(said)
 
     async def _openapi(self, body: bytes, scope: Scope) -> Reply:
@@ -233,6 +233,7 @@ class Door:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _finish(self) -> None:
+        self.answerer.leave()
         await self.answerer.drained()
         self._wake.set()
         until = time.monotonic() + DRAIN_S
@@ -270,9 +271,9 @@ async def _body(scope: Scope, receive: Receive, most: int) -> bytes:
         if message["type"] == "http.disconnect":
             raise wire.Malformed("the connection ended before the body did")
         parts.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
         size = max(size, sum(map(len, parts)))
+        if size <= most and not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
     raise _too_large(most)
 
 

@@ -69,7 +69,7 @@ _SCHEMAS: dict[str, Schema] = {
             "fallback_reason": {
                 **_MAYBE_TEXT,
                 "description": "Why the assigned version did not answer: error, timeout, "
-                "bad_output, died, breaker_open, not_loaded.",
+                "bad_output, died, memory, breaker_open, not_loaded.",
             },
         }
     ),

@@ -16,23 +16,41 @@ from incumbent.server.refusing import simple
 MOST_HEAD_BYTES = 65_536
 HURRY_S = 1.0
 _TOO_SLOW = "the body did not come in time: send it at once, or in smaller requests"
+_NO_HTTP = "found bytes that are no HTTP request; see /openapi.json"
 _TOO_LONG = f"found a request head of more than {MOST_HEAD_BYTES} bytes, expected a few headers"
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """HTTP on one connection, with a bound for the head of a request."""
+    """HTTP on one connection, with a bound for the head of a request, and one shape for every refusal."""
 
+    in_head = False
     head_bytes = 0
 
     def data_received(self, data: bytes) -> None:
+        began_before = self.in_head
         super().data_received(data)
+        if not self.in_head:
+            return
+        self.head_bytes = self.head_bytes + len(data) if began_before else 0  # where it began in them, nobody says
+        if self.head_bytes > MOST_HEAD_BYTES:
+            _end(self, b"431 Request Header Fields Too Large", simple("TooLarge", _TOO_LONG))
+
+    def on_message_begin(self) -> None:
+        self.in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self.in_head = False
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP. A request that came whole before it is answered first: it may be in the log already."""
         cycle = self.cycle
-        if cycle is None or cycle.response_complete:  # the head is not complete yet
-            self.head_bytes += len(data)
-            if self.head_bytes > MOST_HEAD_BYTES:
-                _end(self, b"431 Request Header Fields Too Large", simple("TooLarge", _TOO_LONG))
-        elif self.head_bytes:
-            self.head_bytes = 0
+        if cycle is not None and not cycle.response_complete and not cycle.more_body:
+            cycle.keep_alive = False
+            self.flow.pause_reading()
+        else:
+            _end(self, b"400 Bad Request", simple("Malformed", _NO_HTTP))
 
 
 class Patience:

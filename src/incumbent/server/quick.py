@@ -100,6 +100,7 @@ def protocol(quick: Callable[[], Quick | None]) -> type[HttpToolsProtocol]:
             if self.url == PATH and self.parser.get_method() == b"POST" and self._is_plain():
                 answers = quick()
                 if answers is not None and self._declared() <= answers.most_bytes:
+                    self.in_head = False
                     scope = self.scope
                     scope["method"], scope["path"], scope["raw_path"], scope["query_string"] = "POST", _TEXT, PATH, b""
                     keep_alive = self.parser.should_keep_alive()

@@ -21,6 +21,7 @@ from incumbent.errors import (
     StoreLocked,
     UnknownVersion,
     VersionError,
+    text_of,
 )
 from incumbent.loop.asked import Unanswered
 from incumbent.server import wire
@@ -38,7 +39,7 @@ _UNANSWERED = "no version answered, the last resort neither. The server's log sa
 def refusal(error: Exception) -> tuple[int, bytes]:
     """(status, body) for an error."""
     if isinstance(error, RowError):
-        found = error.found if _short(error.found) else repr(error.found)[:_LONGEST]
+        found = error.found if _short(error.found) else text_of(error.found)[:_LONGEST]
         return error.status, _body(
             error, str(error), row=error.row, column=error.column, found=found, expected=error.expected
         )
