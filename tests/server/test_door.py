@@ -4,9 +4,11 @@ import http.client
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from incumbent.errors import StoreDamaged
@@ -203,6 +205,33 @@ def test_a_full_disk_is_503_and_what_was_acknowledged_stays(server: Any, site: A
     writer.execute("PRAGMA max_page_count = 1000000")
     assert server.http.post("/v1/predict", json=many).status_code == 200
     assert "kept" in site.facts.log.find(["kept"])
+
+
+def test_a_row_of_ours_does_not_wait_for_another_writer(server: Any, site: Any) -> None:
+    """It goes to the journal; a row with an id of the client's waits, and is answered when the log is free."""
+    other = site.facts.log._log._database
+    with ThreadPoolExecutor(1) as beside:
+        with other.writing():
+            assert server.http.post("/v1/predict", json=rows(1)).status_code == 200
+            waits = beside.submit(httpx.post, f"{server.url}/v1/predict", json=rows(2, id="theirs"), timeout=30)
+            assert server.http.post("/v1/predict", json=rows(3)).status_code == 200
+        assert waits.result().status_code in (200, 503)  # 503 where this machine took longer than lock_timeout_s
+    assert site.facts.log.totals().predictions == 2 + (waits.result().status_code == 200)
+
+
+@pytest.mark.parametrize("durability", ["fsync", "behind"])
+def test_each_durability_keeps_what_it_answers(site: Any, run: Any, durability: str) -> None:
+    """fsync flushes before the answer leaves; behind writes soon after it, and when the server ends."""
+    settings = site.folder / "incumbent.toml"
+    settings.write_text(settings.read_text().replace("[store]", f'[store]\ndurability = "{durability}"'))
+    server = run(site.folder)
+    answered = [server.http.post("/v1/predict", json=rows(hour)).json()["predictions"][0]["id"] for hour in range(5)]
+    theirs = server.http.post("/v1/predict", json=rows(7, id="theirs"))
+    assert theirs.json()["predictions"][0]["id"] == "theirs"
+    assert "theirs" in site.facts.log.find(["theirs"])
+    if durability == "fsync":
+        assert set(site.facts.log.find(answered)) == set(answered)
+    until(lambda: set(site.facts.log.find(answered)) == set(answered))
 
 
 def test_a_locked_store_is_503(server: Any, site: Any) -> None:
