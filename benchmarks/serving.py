@@ -183,11 +183,11 @@ def ours(folder: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "incumbent", "serve", "--project", str(folder), "--port", "0", "--json", *more]
 
 
-def wrk(url: str, folder: Path, rows: int, connections: int, seconds: float) -> Load:
-    """Load from one thread on the second core."""
+def wrk(url: str, folder: Path, rows: int, connections: int, seconds: float, core: str = "1") -> Load:
+    """Load from one thread, on the second core."""
     script = folder / f"post-{rows}.lua"
     script.write_text(WRK.format(bodies=bodies(folder, rows)))
-    command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency", "--timeout",
+    command = ["taskset", "-c", core, "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency", "--timeout",
                "20s", "-s", str(script), f"{url}/v1/predict"]  # fmt: skip
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     errors = sum(int(n) for n in re.findall(r"Non-2xx or 3xx responses: (\d+)", said))
@@ -340,11 +340,26 @@ def trials(run: Run) -> None:
                         ratio <= most, f"{loads[each].p50_ms:.3f} of {base.p50_ms:.3f} ms")  # fmt: skip
 
 
+def workers(run: Run) -> None:
+    """Two answering processes against one, on both cores: requests so heavy that the load generator needs hardly any."""
+    project = projects(run.folder, "lightgbm")
+    rates: dict[str, list[float]] = {"1": [], "2": []}
+    for _ in range(run.rounds):
+        for count, seen in rates.items():
+            with running(ours(project, "--workers", count), None) as (url, _):
+                wrk(url, run.folder, 200, 16, min(1.0, run.seconds), "0,1")
+                seen.append(wrk(url, run.folder, 200, 16, run.seconds, "0,1").rate)
+    one, two = (median(seen) for seen in rates.values())
+    run.say("lightgbm, 200 rows, 16 connections: two workers / one", two / one, ">= 1.6", two / one >= 1.6,
+            f"{two * 200:,.0f} of {one * 200:,.0f} rows/s on {os.cpu_count()} cores")  # fmt: skip
+
+
 PARTS: dict[str, Callable[[Run], None]] = {
     "single": single_rows,
     "large": large_requests,
     "durability": durability,
     "trials": trials,
+    "workers": workers,
 }
 
 
