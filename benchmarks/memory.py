@@ -42,7 +42,7 @@ def first_answer(project: Path, body: bytes) -> tuple[float, float]:
     with served(project, 1) as (url, server):
         assert httpx.post(f"{url}/v1/predict", content=body).status_code == 200
         took = time.perf_counter() - started
-        (pid,) = children(server.pid)
+        (pid,) = children(server.pid, "answering")
         return took, resident_mb(pid)
 
 
@@ -59,7 +59,7 @@ def growth(project: Path, script: Path, requests: int) -> tuple[list[tuple[int, 
     seen: list[tuple[int, float]] = []
     done = errors = 0
     with served(project, 1) as (url, server):
-        (pid,) = children(server.pid)
+        (pid,) = children(server.pid, "answering")
         seen.append((0, resident_mb(pid)))
         while done < requests:
             more, failed = requested(url, script, min(STEP_S, 2.0 if requests < 500_000 else STEP_S))
