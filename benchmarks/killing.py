@@ -78,7 +78,7 @@ async def traffic(url: str, draw: Random, told: Told, stop: asyncio.Event, name:
 
 @contextmanager
 def served(folder: Path, workers: int) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    """`incumbent serve` as a person starts it; what is left of it at the end is killed."""
+    """`incumbent serve` as a person starts it; it ends in order where it was not killed."""
     command = [sys.executable, "-m", "incumbent", "serve", "-p", str(folder), "--port", "0", "--json", "--no-tick",
                "--workers", str(workers)]  # fmt: skip
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -87,21 +87,22 @@ def served(folder: Path, workers: int) -> Iterator[tuple[str, "subprocess.Popen[
     try:
         yield json.loads(line)["url"], server
     finally:
-        server.kill()
+        server.terminate()  # nothing happens to one that was killed
         server.wait(WAIT_S)
         server.stdout.close()
 
 
-def children(pid: int) -> list[int]:
-    """The processes whose parent it is."""
-    return [int(found) for found in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def children(pid: int, kind: str = "") -> list[int]:
+    """The processes whose parent it is; `kind` is a word of their command ("answering", "keeping")."""
+    found = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return [child for child in found if kind in Path(f"/proc/{child}/cmdline").read_text()]
 
 
 def killed(server: "subprocess.Popen[bytes]", way: str) -> None:
     """SIGKILL, in mid-traffic."""
     below = children(server.pid)
     if way == "one of two":
-        os.kill(below[0], signal.SIGKILL)
+        os.kill(children(server.pid, "answering")[0], signal.SIGKILL)
         return
     os.kill(server.pid, signal.SIGKILL)
     for pid in below:
