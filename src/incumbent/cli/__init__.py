@@ -31,7 +31,7 @@ app = typer.Typer(
 )
 
 # What is missing after `pip install incumbent` alone: the packages of the judging path.
-JUDGING = {"scipy", "sklearn", "pandas", "lightgbm", "skl2onnx", "onnxmltools", "onnx", "narwhals", "altair",
+JUDGING = {"duckdb", "scipy", "sklearn", "pandas", "lightgbm", "skl2onnx", "onnxmltools", "onnx", "narwhals", "altair",
            "vl_convert", "skops"}  # fmt: skip
 
 for group in (onset, judging, serving, control, access, rehearsing):

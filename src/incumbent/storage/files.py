@@ -92,10 +92,10 @@ def _write_whole(path: Path, content: bytes) -> None:
         with suppress(FileNotFoundError):
             draft.unlink()
         raise
-    _flush_folder(path.parent)
+    flush_folder(path.parent)
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Make the new name itself survive a power cut (where the system lets a folder be opened)."""
     if os.name != "posix":
         return

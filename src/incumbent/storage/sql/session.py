@@ -119,5 +119,11 @@ class Database(Protocol):
     def now(self, session: Session) -> Micros:
         """The wall clock that all users of this store share."""
 
+    def give_back(self) -> None:
+        """Give space that is not needed any more back to the system, beside the traffic, as far as that goes."""
+
+    def scrub(self) -> None:
+        """Leave no byte of what was deleted."""
+
     def close(self) -> None:
         """Give back files and connections. Twice is fine."""

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -43,6 +43,8 @@ MARKED = 2
 FIRST_RELEASE = 1
 
 _RETRY_S = 0.005
+_PAUSE_S = 0.01  # longer than that: others come in
+_PAGES_A_TURN = 64
 _CHECKPOINT_PAGES = 4_000  # 16 MB of WAL: a quarter of the checkpoints of the default
 _OVERFULL_PAGES = 65_536  # 256 MB: where `tidy` is called, a writer itself never has to empty the WAL
 
@@ -110,6 +112,33 @@ class Database:
         self._refuse_closed()
         try:
             self._wal.tidy()
+        except BaseException as error:
+            self._raise_ours(error)
+
+    def give_back(self) -> None:
+        """Move pages from the end of the file into free ones, some in a transaction, and cut the file there."""
+        free = self._pages_given_back()
+        while free:
+            time.sleep(_PAUSE_S)
+            left = self._pages_given_back()
+            if left >= free:  # a file that was made by an older release: its free pages are used again
+                return
+            free = left
+
+    def _pages_given_back(self) -> int:
+        """How many free pages are left."""
+        with self.writing() as session:
+            session.driver.execute(f"PRAGMA incremental_vacuum({_PAGES_A_TURN})").fetchall()
+            return int(session.driver.execute("PRAGMA freelist_count").fetchone()[0])
+
+    def scrub(self) -> None:
+        """Write the file anew, and cut the WAL."""
+        self._refuse_closed()
+        try:
+            with closing(self._connected(self._store.lock_timeout_s)) as connection, self._lock:
+                connection.execute("PRAGMA secure_delete = ON")
+                connection.execute("VACUUM")
+            self._wal.cut(self._store.lock_timeout_s)
         except BaseException as error:
             self._raise_ours(error)
 
@@ -227,6 +256,7 @@ def _make(connection: Connection, part: str, path: Path) -> None:
     found = revision(connection, part)
     connection.execute("ROLLBACK")
     if found == "":
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that space can be given back beside the traffic
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("BEGIN IMMEDIATE")
         found = revision(connection, part)
