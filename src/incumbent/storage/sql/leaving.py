@@ -71,11 +71,9 @@ _NAME = (
     .values(file=bindparam("file"), until=bindparam("until"), emptied=bindparam("emptied"))
     .returning(archive.c.number)
 )
-_EMPTY = (
-    update(prediction)
-    .where(among(prediction.c.id, "ids"), prediction.c.archived.is_(None))
-    .values(features="", archived=bindparam("file_number"))
-)
+_STAYING = [column.name for column in prediction.c if column.name not in ("features", "archived")]
+_STILL_WHOLE = select(*(p.c[name] for name in _STAYING)).where(among(p.c.id, "ids"), p.c.archived.is_(None))
+_PUT_BACK = insert(prediction).values({column.name: bindparam(column.name) for column in prediction.c})
 _EMPTIED = update(archive).where(archive.c.number == bindparam("which")).values(emptied=1)
 _FILES = select(archive.c.number, archive.c.file, archive.c.until, archive.c.emptied).order_by(archive.c.number)
 _RENAME = update(archive).where(archive.c.number == bindparam("which")).values(file=bindparam("now"))
@@ -239,10 +237,16 @@ class Leaving:
             return int(number)
 
     def _empty(self, number: int, ids: Sequence[str]) -> None:
-        """Take the features of these rows, which are in the file, out of the store."""
+        """Take the features of these rows, which are in the file, out of the store.
+
+        A row is deleted and put back without them: SQLite joins pages that were emptied by a DELETE, and never those
+        in which an UPDATE made rows shorter."""
 
         def take(session: Session, some: Sequence[str]) -> None:
-            session.run(_EMPTY, ids=session.listed(some), file_number=number)
+            rows = session.rows(_STILL_WHOLE, ids=session.listed(some))
+            session.run(_HANGING["predictions"], arrivals=session.listed([row[0] for row in rows]))
+            lighter = {"features": "", "archived": number}
+            session.run_all(_PUT_BACK, [dict(zip(_STAYING, row, strict=True)) | lighter for row in rows])
 
         self._turns(ids, take)
         with self._database.writing() as session:

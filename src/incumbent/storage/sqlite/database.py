@@ -117,19 +117,20 @@ class Database:
 
     def give_back(self) -> None:
         """Move pages from the end of the file into free ones, some in a transaction, and cut the file there."""
-        free = self._pages_given_back()
-        while free:
-            time.sleep(_PAUSE_S)
-            left = self._pages_given_back()
-            if left >= free:  # a file that was made by an older release: its free pages are used again
-                return
-            free = left
-
-    def _pages_given_back(self) -> int:
-        """How many free pages are left."""
-        with self.writing() as session:
-            session.driver.execute(f"PRAGMA incremental_vacuum({_PAGES_A_TURN})").fetchall()
-            return int(session.driver.execute("PRAGMA freelist_count").fetchone()[0])
+        self._refuse_closed()
+        try:
+            with closing(self._connected(self._store.lock_timeout_s)) as connection:
+                free = _free_pages(connection)
+                while free:
+                    # As a script: `execute` takes one step of a statement without columns, and a step is a page here.
+                    connection.executescript(f"PRAGMA incremental_vacuum({_PAGES_A_TURN})")
+                    left = _free_pages(connection)
+                    if left >= free:  # a file that an older release made: its free pages are used again
+                        return
+                    free = left
+                    time.sleep(_PAUSE_S)
+        except BaseException as error:
+            self._raise_ours(error)
 
     def scrub(self) -> None:
         """Write the file anew, and cut the WAL."""
@@ -248,6 +249,11 @@ class Database:
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return _locked(self, error, wait_s)
         return _BY_CODE.get(code, _unexpected)(self, error)
+
+
+def _free_pages(connection: Connection) -> int:
+    found: tuple[int] = connection.execute("PRAGMA freelist_count").fetchone()
+    return found[0]
 
 
 def _make(connection: Connection, part: str, path: Path) -> None:
