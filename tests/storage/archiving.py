@@ -50,7 +50,7 @@ if __name__ == "__main__":
     folder, what, steps = Path(sys.argv[1]), sys.argv[2], [int(sys.argv[3])]
     log = open_log(folder, Store())
     leaving.PAUSE_S = 0.0
-    leaving.ROWS_A_FILE = 150
+    leaving.ROWS_A_FILE, leaving.FEWEST, leaving.MOST = 150, 20, 20
     os.replace = dying(os.replace, steps)
     Path.unlink = dying(Path.unlink, steps)  # type: ignore[method-assign]
 

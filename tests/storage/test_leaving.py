@@ -176,7 +176,8 @@ def test_appends_go_on_while_a_day_moves(tmp_path: Path, monkeypatch: pytest.Mon
 
 def holding(folder: Path, secret: bytes) -> list[str]:
     """The files below a folder that hold some bytes."""
-    return [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and secret in path.read_bytes()]
+    found = [path for path in folder.rglob("*") if path.is_file() and secret in path.read_bytes()]
+    return [path.relative_to(folder).as_posix() for path in found]
 
 
 def test_no_byte_of_what_was_erased_is_left(tmp_path: Path) -> None:

@@ -294,8 +294,8 @@ class Log(Protocol):
     # it. Whoever is killed in between loses nothing: the next such call finishes or takes back what was begun. Where
     # DuckDB is not installed MissingExtra.
 
-    def oldest_whole(self) -> Micros | None:
-        """The smallest `at` of the rows whose features are not in Parquet."""
+    def oldest_whole(self, since: Micros | None = None) -> Micros | None:
+        """The smallest `at` of the rows whose features are not in Parquet; of those with `since <= at`."""
 
     def archive_day(self, day: str, since: Micros, until: Micros, signatures: Mapping[str, Signature]) -> int:
         """Move the features of the rows with `since <= at < until` into Parquet files of the folder `day=<day>`; how
@@ -375,6 +375,10 @@ class Blobs(Protocol):
 
     def get(self, digest: str) -> bytes:
         """The bytes of a hash, verified; KeyError when there are none, StoreDamaged when they changed."""
+
+    def delete(self, digest: str) -> None:
+        """These bytes go for good; nothing happens where there are none. Only for what must be forgotten: whatever
+        still names the hash finds nothing there."""
 
     def has(self, digest: str) -> bool:
         """Is there something under this hash? (Not verified; False for what is no hash.)"""

@@ -50,6 +50,17 @@ class FileBlobs:
             )
         return content
 
+    def delete(self, digest: str) -> None:
+        """See `storage.base.Blobs.delete`."""
+        try:
+            path = self._path(digest)
+        except KeyError:
+            return
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise _refused(error, path) from error
+
     def has(self, digest: str) -> bool:
         """See `storage.base.Blobs.has`."""
         try:

@@ -192,9 +192,9 @@ class Journaled:
         self.move()
         return self._log.reviews(since, open_only, limit)
 
-    def oldest_whole(self) -> Micros | None:
+    def oldest_whole(self, since: Micros | None = None) -> Micros | None:
         self.move()
-        return self._log.oldest_whole()
+        return self._log.oldest_whole(since)
 
     def archive_day(self, day: str, since: Micros, until: Micros, signatures: Mapping[str, Signature]) -> int:
         self.move()

@@ -152,3 +152,11 @@ def test_the_last_revision_is_the_one_that_is_read(part: str) -> None:
     """What the tables say and what the folder of revisions holds."""
     assert upgrading.scripts(part).get_current_head() == REVISIONS[part]
     assert "prediction" in LOG.tables
+
+
+def test_an_upgraded_log_can_give_space_back(tmp_path: Path) -> None:
+    """As one that was made by this release."""
+    first_release(tmp_path)
+    upgrade(tmp_path, "log", IMPATIENT)
+    with closing(sqlite3.connect(tmp_path / "log.db")) as connection:
+        assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)

@@ -142,6 +142,7 @@ class LeavingChecks(OpenedLog):
         """`oldest_whole` says where there is something to do; a day that has nothing makes no file."""
         log.append([predicted("a", T0), predicted("b", T0 + DAY)])
         assert log.oldest_whole() == T0
+        assert (log.oldest_whole(T0), log.oldest_whole(T0 + 1), log.oldest_whole(T0 + DAY + 1)) == (T0, T0 + DAY, None)
         assert archived(log, T0, T0 + DAY) == 1
         assert log.oldest_whole() == T0 + DAY
         assert archived(log, T0, T0 + DAY) == 0

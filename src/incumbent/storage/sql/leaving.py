@@ -51,7 +51,7 @@ archive, prediction, outcome, review, tally = (
 _OLDEST = (
     select(p.c.at)
     .with_hint(p, "INDEXED BY prediction_at", "sqlite")
-    .where(p.c.archived.is_(None))
+    .where(p.c.at >= bindparam("since"), p.c.archived.is_(None))
     .order_by(p.c.at)
     .limit(1)
 )
@@ -145,9 +145,9 @@ class Leaving:
         self._days = days
         self._one = threading.Lock()
 
-    def oldest_whole(self) -> Micros | None:
+    def oldest_whole(self, since: Micros | None = None) -> Micros | None:
         with self._database.reading() as session:
-            found = session.row(_OLDEST)
+            found = session.row(_OLDEST, since=-NEVER - 1 if since is None else since)
         return None if found is None else int(found[0])
 
     def archive_day(self, day: str, since: Micros, until: Micros, signatures: Mapping[str, Signature]) -> int:
@@ -327,7 +327,7 @@ class Leaving:
         self, items: Sequence[Any], take: Callable[[Session, Sequence[Any]], None], alone: bool = False
     ) -> None:
         """Take all items, as many in a transaction as fit into TURN_S."""
-        size, place = 100, 0
+        size, place = min(100, MOST), 0
         while place < len(items):
             some = items[place : place + size]
             with self._database.writing(alone=alone) as session:

@@ -248,8 +248,8 @@ class SqlLog(ABC):
             found = session.rows(_REVIEWS[open_only], since=_FIRST if since is None else since, limit=limit)
         return [_review(row) for row in found]
 
-    def oldest_whole(self) -> Micros | None:
-        return self._leaving.oldest_whole()
+    def oldest_whole(self, since: Micros | None = None) -> Micros | None:
+        return self._leaving.oldest_whole(since)
 
     def archive_day(self, day: str, since: Micros, until: Micros, signatures: Mapping[str, Signature]) -> int:
         return self._leaving.archive_day(day, since, until, signatures)
