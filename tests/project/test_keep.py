@@ -107,6 +107,15 @@ def test_a_day_that_cannot_move_stops_no_decision(project: Project, monkeypatch:
     assert "DaysArchived" in types(project)
 
 
+def test_python_moves_days_as_the_command_does(project: Project) -> None:
+    """Up to a day, and with a copy of the rest; each is on the ledger once."""
+    assert project.archive(until=date(2024, 2, 12)).rows == 2 * ROWS_A_DAY
+    assert project.archive().days == 4
+    assert project.archive(copy=True).rows == 0
+    assert query(project.config.store_path / "days", "SELECT count(*), count(DISTINCT id) FROM {days}") == [(480, 480)]
+    assert types(project)[-2:] == ["DaysArchived", "DaysArchived"]
+
+
 def test_a_row_of_no_day_stands_in_nobodys_way(project: Project) -> None:
     """It says that it is older than the year 1: it stays in the store, and the days after it move."""
     project.facts.log.append([predicted("ancient", -(2**62))])
@@ -132,7 +141,7 @@ def test_a_unit_is_forgotten_and_the_versions_still_prove_themselves(project: Pr
     unit = next(row["customer"] for rows in golden.values() for row in rows)
     mine = [row.prediction.id for rows in facts.log.scan() for row in rows if row.prediction.unit == unit]
     others = facts.log.totals().predictions - len(mine)
-    found = keep.forget(facts, versions, project.config, [unit], at=day(50), actor="test", reason="asked")
+    found = project.forget(unit=unit, reason="asked")
     assert found.gone.predictions == len(mine) > 0
     assert (found.golden_rows, bool(found.versions), found.named) == (
         sum(row["customer"] == unit for rows in golden.values() for row in rows), True, ())  # fmt: skip
@@ -147,7 +156,7 @@ def test_a_unit_is_forgotten_and_the_versions_still_prove_themselves(project: Pr
         artefact.open_version(facts.blobs, now[name].manifest, project.config.versions, known=(now[name].manifest,))
     stored = b"".join(path.read_bytes() for path in project.config.store_path.rglob("*") if path.is_file())
     assert mine[0].encode() not in stored
-    again = keep.forget(facts, now, project.config, [unit], at=day(50), actor="test")
+    again = project.forget(unit=unit)
     assert (again.gone.predictions, again.golden_rows, again.versions) == (0, 0, ())
 
 

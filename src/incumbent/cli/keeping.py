@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import asdict
+from datetime import date
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,6 @@ from incumbent.errors import ConfigError
 from incumbent.loop import keep
 from incumbent.loop.fold import roles as fold
 from incumbent.loop.log import privacy
-from incumbent.records import Json
 from incumbent.storage.opening import open_facts
 
 
@@ -38,22 +38,13 @@ def archive(
     """Move the features of old days to Parquet files, beside the traffic. The tick does it where log.archive_days is
     set; with --copy one query sees everything up to now."""
     settings = config.load(project)
-    at = options.moment(now) or wall()
-    if until is None and not settings.log.archive_days and not copy:
-        raise ConfigError("found no log.archive_days and no --until: say before which day to move, or set the former")
-    moves = until is not None or settings.log.archive_days > 0
-    end = (
-        keep.cutoff(settings, at, settings.log.archive_days)
-        if until is None
-        else keep.day_before(until, settings, at)
-    )
+    at, day = options.moment(now) or wall(), _day(until)
     with open_facts(settings) as facts:
         if dry_run:
-            return _show_due(keep.due(facts.log, settings, end) if moves else None, json)
-        versions = fold(facts.ledger.events()).versions
-        moved = keep.archive(facts.log, versions, settings, end) if moves else keep.Archived()
-        keep.note(facts.ledger, moved, end, at, options.actor())
-        copied = keep.copy(facts.log, versions, settings, at) if copy else keep.Archived()
+            end = keep.ending(settings, day, copy, at)
+            return _show_due(None if end is None else keep.due(facts.log, settings, end), json)
+        moved, copied = keep.move(facts, fold(facts.ledger.events()).versions, settings, day, copied=copy, now=at,
+                                  actor=options.actor())  # fmt: skip
     if json:
         return output.as_json({"moved": asdict(moved), "copied": asdict(copied)})
     output.say(_said("moved", moved))
@@ -71,14 +62,13 @@ def forget(
 ) -> None:
     """Erase a unit (or one id) from log, journal, Parquet, reviews and golden rows; no byte of it is left there. The
     ledger says that it was done, and how much it was."""
-    if (unit is None) == (id is None):
-        raise ConfigError("expected one of --unit and --id")
     settings = config.load(project)
     _ask(yes)
+    private = privacy(settings.task.private, settings.task.unit, settings.store_path)
     with open_facts(settings) as facts:
         found = keep.forget(
-            facts, fold(facts.ledger.events()).versions, settings, [] if unit is None else _keys(unit, settings),
-            id or "", at=wall(), actor=options.actor(), reason=reason,
+            facts, fold(facts.ledger.events()).versions, settings, unit=unit, id=id,
+            hashed=private.hashed if private.unit else None, at=wall(), actor=options.actor(), reason=reason,
         )  # fmt: skip
     copies = sorted(path.name for path in settings.store_path.glob("*.revision-*.db"))
     if json:
@@ -93,16 +83,11 @@ def forget(
         output.say(f"not erased: {', '.join(copies)}, made by `doctor --upgrade`: delete what you need no more")
 
 
-def _keys(unit: str, settings: config.Config) -> list[Json]:
-    """What a unit looks like in a request, and in the log: hashed where its column is private, also as a number."""
-    task = settings.task
-    forms: list[Json] = [unit]
-    if unit.removeprefix("-").isdecimal() and str(int(unit)) == unit:  # 007 is no number
-        forms.append(int(unit))
-    private = privacy(task.private, task.unit, settings.store_path)
-    if private.unit:
-        forms += [private.hashed(form) for form in tuple(forms)]
-    return forms
+def _day(text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"found the day {text!r}, expected an ISO date such as 2013-04-01") from None
 
 
 def _ask(yes: bool) -> None:

@@ -4,7 +4,7 @@ In: the stores, the settings, the registered versions, the time. Out: what moved
 that says how much, never of whom. Run twice it changes nothing more. Days are those of task.timezone.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -85,6 +85,32 @@ def copy(log: Log, versions: Versions, config: Config, now: Micros) -> Archived:
     )
 
 
+def move(
+    facts: Facts, versions: Versions, config: Config, until: date | None, *, copied: bool, now: Micros, actor: str
+) -> tuple[Archived, Archived]:
+    """Archive by hand every day before `until` (None: as log.archive_days says), and then copy the rest where that is
+    asked for: what moved, what was copied. ConfigError where nothing says what to move."""
+    end = ending(config, until, copied, now)
+    moved = Archived() if end is None else archive(facts.log, versions, config, end)
+    if end is not None:
+        note(facts.ledger, moved, end, now, actor)
+    return moved, copy(facts.log, versions, config, now) if copied else Archived()
+
+
+def ending(config: Config, until: date | None, copied: bool, now: Micros) -> date | None:
+    """The day before which days move; None where only a copy is asked for. ConfigError where nothing says it, or for a
+    day that has not begun."""
+    if until is not None:
+        if until > today(now, config.zone):
+            raise ConfigError(f"found the day {until}, expected today ({today(now, config.zone)}) or an earlier one")
+        return until
+    if config.log.archive_days:
+        return cutoff(config, now, config.log.archive_days)
+    if not copied:
+        raise ConfigError("found no log.archive_days and no --until: say before which day to move, or set the former")
+    return None
+
+
 def tick(facts: Facts, versions: Versions, config: Config, now: Micros, actor: str) -> None:
     """What [log] asks for at this moment; on the ledger where it did something."""
     if config.log.keep_days:
@@ -116,25 +142,30 @@ def forget(
     facts: Facts,
     versions: Versions,
     config: Config,
-    keys: Sequence[Json],
-    id: str = "",
     *,
+    unit: str | None = None,
+    id: str | None = None,
+    hashed: Callable[[Json], str] | None = None,
     at: Micros,
     actor: str,
     reason: str = "",
 ) -> Forgotten:
     """Erase one unit, or one id, from log, journal, Parquet and golden rows, so that no byte of it is left there.
 
-    `keys` are what a unit may look like: as it came, and as the log keeps it. The log is read once as a whole. Rows
-    are found by their unit, and by the unit's column where that is a feature.
+    `hashed` says how the log keeps a unit, where that is private. The log is read once as a whole. Rows are found by
+    their unit, and by the unit's column where that is a feature. Raises ConfigError without a unit or an id, or for
+    both.
     """
-    ids = [id] if id else list(_ids_of(facts.log, config.task.unit, keys))
+    if (unit is None) == (id is None):
+        raise ConfigError("expected one of --unit and --id: whose rows, or which one")
+    keys = [] if unit is None else _forms(unit, hashed)
+    ids = list(_ids_of(facts.log, config.task.unit, keys)) if id is None else [id]
     gone = Gone()
     for place in range(0, max(1, len(ids)), _AT_ONCE):
         gone += facts.log.erase(ids[place : place + _AT_ONCE])
     facts.log.scrub()
     old, new, rows, named = {}, {}, 0, []
-    for name, version in [] if id or not config.task.unit else versions.items():
+    for name, version in versions.items() if unit is not None and config.task.unit else ():
         found = artefact.without_golden(facts.blobs, version.manifest, config.task.unit, keys)
         if found is None:
             continue
@@ -143,11 +174,23 @@ def forget(
             continue
         rows += found.rows
         old[name], new[name] = found.replaced, found.manifest
-    data = {"what": "id" if id else "unit", **asdict(gone), "golden_rows": rows, "manifests": new}
+    data = {"what": "id" if unit is None else "unit", **asdict(gone), "golden_rows": rows, "manifests": new}
     facts.ledger.append("Erased", at=at, actor=actor, reason=reason, data=data)
     for digest in set(old.values()) - artefact.golden_of(facts.blobs, [*new.values(), *_others(versions, new)]):
         facts.blobs.delete(digest)
     return Forgotten(gone, rows, tuple(new), tuple(named))
+
+
+def _forms(unit: str, hashed: Callable[[Json], str] | None) -> list[Json]:
+    """What a unit may look like: text as in a request, a number as in a feature, and both as the log keeps them.
+
+    >>> _forms("7", None), _forms("007", str)
+    (['7', 7], ['007', '007'])
+    """
+    forms: list[Json] = [unit]
+    if unit.removeprefix("-").isdecimal() and str(int(unit)) == unit:  # 007 is no number
+        forms.append(int(unit))
+    return forms if hashed is None else [*forms, *map(hashed, forms)]
 
 
 def _others(versions: Versions, new: Mapping[str, str]) -> list[str]:
@@ -197,14 +240,3 @@ def _archived_already(ledger: Ledger, until: date) -> bool:
     """Did days up to there move before? Then what came late waits for the next day's run."""
     events = ledger.events(types=["DaysArchived"])
     return bool(events) and str(events[-1].data["until"]) >= until.isoformat()
-
-
-def day_before(text: str, config: Config, now: Micros) -> date:
-    """A day that is given by hand as the end of what moves. ConfigError for one that has not begun or is none."""
-    try:
-        found = date.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"found the day {text!r}, expected an ISO date such as 2013-04-01") from None
-    if found > today(now, config.zone):
-        raise ConfigError(f"found the day {text}, expected today ({today(now, config.zone)}) or an earlier one")
-    return found
