@@ -76,7 +76,7 @@ def write(path: Path, rows: Sequence[DayRow], signatures: Mapping[str, Signature
     some = [signatures[version] for version in sorted(served) if version in signatures]
     with _connected(path) as connection:
         connection.register("rows", _arrays(rows))
-        _written(connection, f"SELECT {', '.join(_selected(some))} FROM rows", path)
+        _written(connection, _query(some), path)
 
 
 def features(path: Path, ids: Collection[str], first: Micros, last: Micros) -> dict[str, str]:
@@ -125,25 +125,30 @@ def _texts(values: Sequence[Any]) -> Any:
     return found
 
 
-def _selected(signatures: Sequence[Signature]) -> Iterator[str]:
-    """What each column of the file is made from: ours, then a feature each."""
-    label = _typed(_label_type(signatures), "label", "")
-    for name, made in _OURS.items():
-        yield f'{label if name == "label" else made} AS "{name}"'
+def _query(signatures: Sequence[Signature]) -> str:
+    """The columns of the file: ours, then a feature each. The JSON of a row is read once, all features together."""
+    types = _feature_types(signatures)
+    label = _TYPES[_label_type(signatures)].format(text="json_extract_string(label, '')", json="label")
+    ours = [f'{label if name == "label" else made} AS "{name}"' for name, made in _OURS.items()]
+    found = f", json_extract_string(features, [{', '.join(map(_pointer, types))}]) AS found" if types else ""
+    return f"SELECT {', '.join([*ours, *_selected(types)])} FROM (SELECT *{found} FROM rows)"
+
+
+def _selected(types: Mapping[str, ColumnType]) -> Iterator[str]:
+    """What the column of each feature is made from."""
     taken = set(_TAKEN)
-    for name, type in _feature_types(signatures).items():
+    for place, (name, type) in enumerate(types.items(), 1):
         column = name if name and name.lower() not in taken else f"feature_{name}"
         while column.lower() in taken:
             column += "_"
         taken.add(column.lower())
-        pointer = "/" + name.replace("~", "~0").replace("/", "~1")
-        yield f"{_typed(type, 'features', pointer)} AS {_quoted(column)}"
+        made = _TYPES[type].format(text=f"found[{place}]", json=f"json_extract(features, {_pointer(name)})")
+        yield f"{made} AS {_quoted(column)}"
 
 
-def _typed(type: ColumnType, column: str, pointer: str) -> str:
-    where = "'" + pointer.replace("'", "''") + "'"
-    found = {"text": f"json_extract_string({column}, {where})", "json": f"json_extract({column}, {where})"}
-    return _TYPES[type].format(**found)
+def _pointer(name: str) -> str:
+    """Where a feature is in the JSON (RFC 6901), as SQL text."""
+    return "'/" + name.replace("~", "~0").replace("/", "~1").replace("'", "''") + "'"
 
 
 def _quoted(name: str) -> str:
@@ -204,6 +209,7 @@ def _connected(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         }
     )
     try:
+        connection.execute("SET enable_progress_bar = false")
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET pandas_analyze_sample = 0")  # columns of objects are text, even when all are null
         yield connection

@@ -327,15 +327,17 @@ class Leaving:
         self, items: Sequence[Any], take: Callable[[Session, Sequence[Any]], None], alone: bool = False
     ) -> None:
         """Take all items, as many in a transaction as fit into TURN_S."""
-        size, place = min(100, MOST), 0
+        with self._database.reading() as session:
+            session.compile(_STILL_WHOLE, _PUT_BACK, _SERVED, _UNTALLY, *_HANGING.values(), *_BY_ARRIVAL.values())
+        size, place = min(50, MOST), 0
         while place < len(items):
             some = items[place : place + size]
             with self._database.writing(alone=alone) as session:
                 began = time.perf_counter()
                 take(session, some)
-                took = time.perf_counter() - began
+            took = time.perf_counter() - began  # with its commit
             place += len(some)
-            size = max(FEWEST, min(MOST, int(size * min(2.0, TURN_S / max(took, 1e-6)))))
+            size = max(FEWEST, min(MOST, int(size * min(1.5, TURN_S / max(took, 1e-6)))))
             time.sleep(PAUSE_S)
 
 

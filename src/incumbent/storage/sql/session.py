@@ -78,6 +78,11 @@ class Session:
         """The parameter of `among`."""
         raise NotImplementedError
 
+    def compile(self, *statements: Executable) -> None:
+        """Have their text ready, so that no lock is held meanwhile (the first time takes some milliseconds)."""
+        for statement in statements:
+            self._statements.text(statement)
+
     def rows(self, statement: Executable, **parameters: Any) -> list[Row]:
         """Every row of a SELECT."""
         text, constants = self._statements.text(statement)
