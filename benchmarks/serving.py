@@ -341,7 +341,7 @@ def trials(run: Run) -> None:
 
 
 def workers(run: Run) -> None:
-    """Two answering processes against one, on both cores: requests so heavy that the load generator needs hardly any."""
+    """Two answering processes against one, on both cores: requests so heavy that the load generator needs little."""
     project = projects(run.folder, "lightgbm")
     rates: dict[str, list[float]] = {"1": [], "2": []}
     for _ in range(run.rounds):

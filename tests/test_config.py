@@ -169,3 +169,19 @@ def test_a_store_that_cannot_be(line: str) -> None:
     with pytest.raises(ConfigError, match=rf"store\.{line.split()[0]}") as caught:
         config.parse(f'[task]\nname="a"\nkind="binary"\ntarget="y"\nmetric="brier"\n[store]\n{line}')
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("[log]\nkeep_days = 28", "live.max_days = 28"),
+        ("[log]\nkeep_days = 10\n[live]\nmax_days = 7", "retrain.watch_days = 28"),
+        ("[log]\nkeep_days = -1", "keep_days = -1"),
+        ("[log]\narchive_days = -1", "archive_days = -1"),
+    ],
+)
+def test_rows_that_a_decision_still_counts_are_kept(more: str, words: str) -> None:
+    """keep_days must be longer than a trial and the watch after it."""
+    with pytest.raises(ConfigError, match=words):
+        config.parse(f"{TASK}\n{more}\n")
+    assert config.parse(f"{TASK}\n[log]\nkeep_days = 29\narchive_days = 30\n").log.keep_days == 29

@@ -80,6 +80,21 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Keeping:
+    """How long rows of the log stay, and where. Days are those of task.timezone."""
+
+    archive_days: int = _setting(
+        0,
+        "Days that stay whole in the store; the features of older ones move to Parquet. 0: never (whoever reads rows "
+        "of such a day needs duckdb).",
+        "days",
+    )
+    keep_days: int = _setting(
+        0, "Older days are deleted for good: predictions, outcomes, reviews, Parquet. 0: kept for ever.", "days"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Versions:
     """What may be loaded."""
 
@@ -209,6 +224,7 @@ class Config:
     task: Task
     plan: Plan = field(default_factory=Plan)
     store: Store = field(default_factory=Store)
+    log: Keeping = field(default_factory=Keeping)
     versions: Versions = field(default_factory=Versions)
     gate: Gate = field(default_factory=Gate)
     live: Live = field(default_factory=Live)
@@ -342,6 +358,7 @@ def _check(config: Config, where: str) -> None:
         raise ConfigError(f"{where}: serve.workers = {config.serve.workers}, expected 0 or more")
     if config.versions.memory_mb < 0:
         raise ConfigError(f"{where}: versions.memory_mb = {config.versions.memory_mb}, expected 0 or more")
+    _check_keeping(config, where)
     if config.task.label_time and not config.task.time:
         raise ConfigError(f"{where}: task.label_time is set without task.time: no row could be put in order")
     if config.store.url and not config.store.url.startswith(("postgresql://", "postgres://")):
@@ -355,3 +372,15 @@ def _check(config: Config, where: str) -> None:
             raise ConfigError(
                 f"{where}: task.timezone = {config.task.timezone!r} is no IANA zone, e.g. 'Europe/Vienna' or 'UTC'"
             ) from None
+
+
+def _check_keeping(config: Config, where: str) -> None:
+    """A trial, and the watch after it, must not lose rows that they still count."""
+    if config.log.archive_days < 0:
+        raise ConfigError(f"{where}: log.archive_days = {config.log.archive_days}, expected 0 or more")
+    for name, days in (("live.max_days", config.live.max_days), ("retrain.watch_days", config.retrain.watch_days)):
+        if config.log.keep_days < 0 or 0 < config.log.keep_days <= days:
+            raise ConfigError(
+                f"{where}: log.keep_days = {config.log.keep_days}, expected 0 (for ever) or more than {name} = {days}: "
+                "rows that a decision still counts must not go. Keep them longer, or lower that one."
+            )

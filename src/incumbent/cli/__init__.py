@@ -4,6 +4,7 @@
     judging    baseline gate live speed upkeep why   the five steps, and why it broke
     control    status log promote rollback       what production machines need: no judging package is loaded
     access     token                             who may ask the server for what
+    keeping    archive forget                    what becomes of old rows, and of those that must go
     serving    serve
     rehearsing rehearse demo                     replay a past through the real server
     output     tables, JSON, exit codes
@@ -19,7 +20,7 @@ import typer
 from typer.exceptions import TyperException
 
 import incumbent
-from incumbent.cli import access, control, judging, onset, output, rehearsing, serving
+from incumbent.cli import access, control, judging, keeping, onset, output, rehearsing, serving
 from incumbent.errors import IncumbentError, MissingExtra
 
 app = typer.Typer(
@@ -31,10 +32,10 @@ app = typer.Typer(
 )
 
 # What is missing after `pip install incumbent` alone: the packages of the judging path.
-JUDGING = {"scipy", "sklearn", "pandas", "lightgbm", "skl2onnx", "onnxmltools", "onnx", "narwhals", "altair",
+JUDGING = {"duckdb", "scipy", "sklearn", "pandas", "lightgbm", "skl2onnx", "onnxmltools", "onnx", "narwhals", "altair",
            "vl_convert", "skops"}  # fmt: skip
 
-for group in (onset, judging, serving, control, access, rehearsing):
+for group in (onset, judging, serving, control, access, keeping, rehearsing):
     group.add_to(app)
 
 

@@ -86,6 +86,12 @@ def _watched(now: Roles, data: Data, at: Micros) -> Roles:
     return replace(now, watch=data["version"])
 
 
+def _erased(now: Roles, data: Data, at: Micros) -> Roles:
+    """Versions whose golden rows lost some have another manifest since; all else of them is as it was."""
+    changed = {name: replace(now.versions[name], manifest=new) for name, new in data["manifests"].items()}
+    return replace(now, versions={**now.versions, **changed})
+
+
 def _unwatched(now: Roles, data: Data, at: Micros) -> Roles:
     return replace(now, watch=None)
 
@@ -101,6 +107,7 @@ _CHANGES: dict[str, Callable[[Roles, Data, Micros], Roles]] = {
     "TrialDecided": _trial_decided,
     "WatchStarted": _watched,
     "WatchStopped": _unwatched,
+    "Erased": _erased,
 }
 
 

@@ -113,6 +113,12 @@ _SENTENCES: dict[str, Callable[[Data], str]] = {
     "RetrainRefused": lambda data: f"A retrain ({data['cause']}) was refused",
     "WatchStarted": lambda data: f"{data['version']} is scored beside the incumbent for a while",
     "WatchStopped": lambda data: f"{data['version']} is no longer scored beside the incumbent",
+    "DaysArchived": lambda data: f"The features of {data['rows']:,} rows before {data['until']} moved to Parquet",
+    "DaysDropped": lambda data: f"{data['predictions']:,} predictions from before {data['before']} were deleted",
+    "Erased": lambda data: (
+        f"One {data['what']} was erased: {data['predictions']:,} predictions with all that hung on them, "
+        f"{data['golden_rows']:,} golden rows"
+    ),
     "TokenAdded": lambda data: f"Token {data['name']} was given out for {', '.join(data['scopes'])}",
     "TokenRevoked": lambda data: f"Token {data['name']} was taken back",
 }

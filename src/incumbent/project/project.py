@@ -8,6 +8,7 @@ what runs on a cadence in `upkeep`.
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from incumbent import config as configuration
 from incumbent.clock import wall
 from incumbent.config import Config
 from incumbent.errors import ConfigError, DataError
-from incumbent.loop import promote
+from incumbent.loop import keep, promote
 from incumbent.loop.fold import roles as fold
+from incumbent.loop.log import privacy
 from incumbent.project.code import Code, open_code
 from incumbent.project.lesson import Lesson, native_of
 from incumbent.project.reasons import case
@@ -216,6 +218,33 @@ class Project:
             actor=self.actor,
             reason=reason,
             evidence=evidence,
+        )
+
+    # --- what is kept
+
+    def archive(self, *, until: date | None = None, copy: bool = False, now: Micros | None = None) -> keep.Archived:
+        """Move the features of the days before `until` (None: as log.archive_days says) to Parquet; `copy` writes the
+        rest there too, and moves none of it."""
+        now = self.clock() if now is None else now
+        return keep.move(
+            self.facts, self.roles().versions, self.config, until, copied=copy, now=now, actor=self.actor
+        )[0]
+
+    def forget(
+        self, *, unit: str | None = None, id: str | None = None, reason: str = "", now: Micros | None = None
+    ) -> keep.Forgotten:
+        """Erase a unit, as requests name it, or one id, wherever the store holds it."""
+        private = privacy(self.config.task.private, self.config.task.unit, self.config.store_path)
+        return keep.forget(
+            self.facts,
+            self.roles().versions,
+            self.config,
+            unit=unit,
+            id=id,
+            hashed=private.hashed if private.unit else None,
+            at=self.clock() if now is None else now,
+            actor=self.actor,
+            reason=reason,
         )
 
     # --- step 1

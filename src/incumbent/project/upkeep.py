@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from incumbent.errors import NotEnoughData, StoreLocked
-from incumbent.loop import decide, outcome, promote
+from incumbent.loop import decide, keep, outcome, promote
 from incumbent.project.rows import Rows
 from incumbent.project.served import joined, served_rows
 from incumbent.records import DAY, Decision, Evidence, Micros, Roles, moment
@@ -42,7 +42,8 @@ class Upkeep:
         self._served: tuple[Micros, Rows | None] = (-1, None)
 
     def tick(self, *, now: Micros | None = None) -> list[Decision]:
-        """Look at the trial and the watch, refit what is due, draw rows for review; the decisions that were made.
+        """Look at the trial and the watch, refit what is due, draw rows for review, move and delete old days; the
+        decisions that were made.
 
         One ticker at a time: StoreLocked while another process has the lease.
         """
@@ -52,7 +53,9 @@ class Upkeep:
         if not project.facts.ledger.lease("tick", holder, LEASE_S):
             raise StoreLocked("another process is ticking on this store: wait for it, or stop it")
         try:
-            return self._tick(now)
+            decisions = self._tick(now)
+            keep.tick(project.facts, project.roles().versions, project.config, now, project.actor)
+            return decisions
         finally:
             project.facts.ledger.release("tick", holder)
 

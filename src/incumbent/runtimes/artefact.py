@@ -160,6 +160,49 @@ def profile(blobs: Blobs, digest: str) -> dict[str, Json] | None:
     return None if found is None else dict(json.loads(_blob(blobs, found, "profile")))
 
 
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """A manifest whose golden rows lost some, and what it replaces: how many rows went, and the blob that held them.
+    No manifest where no golden row would be left."""
+
+    manifest: str
+    rows: int
+    replaced: str
+
+
+def without_golden(blobs: Blobs, digest: str, column: str, values: Collection[Json]) -> Cleaned | None:
+    """A manifest without the golden rows in which a column has one of these values; None where there is no such row.
+
+    The rows that stay keep their stored outputs, so the proof at each load is as strict as before. The blob that held
+    them is still there: delete it when nothing names it any more.
+    """
+    found = manifest(blobs, digest)
+    golden = json.loads(_blob(blobs, found["golden"], "golden rows"))
+    stay = [i for i, row in enumerate(golden["rows"]) if not among(row.get(column), values)]
+    gone = len(golden["rows"]) - len(stay)
+    if not gone:
+        return None
+    if not stay:
+        return Cleaned("", gone, found["golden"])
+    kept = {
+        "rows": [golden["rows"][i] for i in stay],
+        "outputs": {part: [outputs[i] for i in stay] for part, outputs in golden["outputs"].items()},
+    }
+    return Cleaned(blobs.put(_json({**found, "golden": blobs.put(_json(kept))})), gone, found["golden"])
+
+
+def golden_of(blobs: Blobs, manifests: Collection[str]) -> set[str]:
+    """The blobs that hold the golden rows of these manifests."""
+    return {str(manifest(blobs, digest)["golden"]) for digest in manifests}
+
+
+def among(value: Json, values: Collection[Json]) -> bool:
+    """Is a value one of these, or the same number (5 and 5.0), or the text of one?"""
+    if value is None or isinstance(value, bool | list | dict):
+        return False
+    return value in values or str(value) in values
+
+
 def served(native: Any, sample: Columns, versions: Versions) -> Predictor:
     """What would answer for this native predictor: its proved twin, or itself."""
     found = _compile(native, sample, versions)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from incumbent.records import Arm, Event, Json, Label, Micros, Outcome, Prediction, Review, Shadow
+from incumbent.records import Arm, Event, Json, Label, Micros, Outcome, Prediction, Review, Shadow, Signature
 from incumbent.storage.values import checked_id, json_text, json_value, packed, unpacked
 
 
@@ -157,6 +157,26 @@ class Totals:
     served: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """How many facts left the log for good."""
+
+    predictions: int = 0
+    shadows: int = 0
+    outcomes: int = 0
+    losses: int = 0
+    reviews: int = 0
+
+    def __add__(self, other: "Gone") -> "Gone":
+        return Gone(
+            self.predictions + other.predictions,
+            self.shadows + other.shadows,
+            self.outcomes + other.outcomes,
+            self.losses + other.losses,
+            self.reviews + other.reviews,
+        )
+
+
 class Log(Protocol):
     """Predictions as they were served, and what became known about them later.
 
@@ -269,6 +289,36 @@ class Log(Protocol):
         """Drawn rows, the newest first, each with its label when there is one: the one it was drawn with, else the
         latest of its prediction. `open_only`: those whose prediction has no label yet."""
 
+    # --- what leaves: old features for Parquet, old days and single units for good. Writers are never held up for
+    # longer than a few milliseconds by it (but by `scrub`). One call at a time: StoreLocked where another process is at
+    # it. Whoever is killed in between loses nothing: the next such call finishes or takes back what was begun. Where
+    # DuckDB is not installed MissingExtra.
+
+    def oldest_whole(self, since: Micros | None = None) -> Micros | None:
+        """The smallest `at` of the rows whose features are not in Parquet; of those with `since <= at`."""
+
+    def archive_day(self, day: str, since: Micros, until: Micros, signatures: Mapping[str, Signature]) -> int:
+        """Move the features of the rows with `since <= at < until` into Parquet files of the folder `day=<day>`; how
+        many rows that were. A file has a typed column for each feature, by the signature of the version that served
+        (`signatures` by name), and the features' own JSON text. Everything else of a row stays, and every answer of
+        this log stays what it was. Where a file cannot be written (StoreFull) its rows stay as they are."""
+
+    def copy_day(self, day: str, since: Micros, until: Micros, signatures: Mapping[str, Signature]) -> int:
+        """Write what `archive_day` would move, as it is now, into files that replace the last such copy of the day,
+        and move nothing. A copy is deleted when its rows move, and whenever `drop_before` or `erase` take any row."""
+
+    def drop_before(self, before: Micros) -> Gone:
+        """Delete for good: rows with `at < before` and all that hangs on them, reviews of that time, outcomes that
+        were known before it and still wait, and Parquet files that hold nothing younger. Totals count what stays."""
+
+    def erase(self, ids: Sequence[str]) -> Gone:
+        """Delete these predictions for good, with all that hangs on them, wherever it lies; outcomes and reviews of
+        unknown ids too. An erased id is a new one again."""
+
+    def scrub(self) -> None:
+        """No byte of what was deleted is left in the files of the store. It rewrites them, and holds writers up for as
+        long as that takes (rows of our own ids go on into a journal, where there is one)."""
+
     def close(self) -> None:
         """Give back files and connections. Twice is fine."""
 
@@ -325,6 +375,10 @@ class Blobs(Protocol):
 
     def get(self, digest: str) -> bytes:
         """The bytes of a hash, verified; KeyError when there are none, StoreDamaged when they changed."""
+
+    def delete(self, digest: str) -> None:
+        """These bytes go for good; nothing happens where there are none. Only for what must be forgotten: whatever
+        still names the hash finds nothing there."""
 
     def has(self, digest: str) -> bool:
         """Is there something under this hash? (Not verified; False for what is no hash.)"""

@@ -50,6 +50,17 @@ class FileBlobs:
             )
         return content
 
+    def delete(self, digest: str) -> None:
+        """See `storage.base.Blobs.delete`."""
+        try:
+            path = self._path(digest)
+        except KeyError:
+            return
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise _refused(error, path) from error
+
     def has(self, digest: str) -> bool:
         """See `storage.base.Blobs.has`."""
         try:
@@ -92,10 +103,10 @@ def _write_whole(path: Path, content: bytes) -> None:
         with suppress(FileNotFoundError):
             draft.unlink()
         raise
-    _flush_folder(path.parent)
+    flush_folder(path.parent)
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Make the new name itself survive a power cut (where the system lets a folder be opened)."""
     if os.name != "posix":
         return

@@ -32,6 +32,8 @@ LARGEST = 64_000_000
 """Bytes after which a new file is begun, so that the old one can be deleted."""
 _HEAD = struct.Struct("<II")
 _AT_ONCE = 8_000_000
+_BLANK = b"\0"
+"""How a record begins that was blanked; one with rows begins with the mark of an array."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LOGGER = logging.getLogger("incumbent")
 _encode = msgspec.msgpack.Encoder().encode
@@ -155,9 +157,27 @@ def read(path: Path, position: int) -> tuple[list[PredictionRow], int]:
         record = content[place + _HEAD.size : place + _HEAD.size + length]
         if len(record) < length or zlib.crc32(record) != crc:
             break
-        rows += map(PredictionRow._make, _decode(record))
+        if record[:1] != _BLANK:
+            rows += map(PredictionRow._make, _decode(record))
         place += _HEAD.size + length
     return rows, position + place
+
+
+def blank(path: Path, position: int) -> None:
+    """Overwrite the records before a position, which were moved, with zeros of the same length and their checksum: the
+    file may be written and read on, and nothing of them is left. Whoever is killed in between may do it again."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        place = 0
+        while place < position:
+            length, crc = _HEAD.unpack(os.pread(descriptor, _HEAD.size, place))
+            zeros = bytes(length)
+            if crc != zlib.crc32(zeros):
+                os.pwrite(descriptor, _HEAD.pack(length, zlib.crc32(zeros)) + zeros, place)
+            place += _HEAD.size + length
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def end(path: Path, position: int) -> None:

@@ -9,14 +9,15 @@ before it could say so.
 import json
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from incumbent.errors import IdReused, StoreLocked
-from incumbent.records import Micros, Outcome, Prediction, Review, Shadow
+from incumbent.records import Micros, Outcome, Prediction, Review, Shadow, Signature
 from incumbent.storage.base import (
     BlockSum,
+    Gone,
     Log,
     LoggedRow,
     OutcomeCounts,
@@ -190,6 +191,36 @@ class Journaled:
     def reviews(self, since: Micros | None = None, open_only: bool = False, limit: int = 1000) -> list[Review]:
         self.move()
         return self._log.reviews(since, open_only, limit)
+
+    def oldest_whole(self, since: Micros | None = None) -> Micros | None:
+        self.move()
+        return self._log.oldest_whole(since)
+
+    def archive_day(self, day: str, since: Micros, until: Micros, signatures: Mapping[str, Signature]) -> int:
+        self.move()
+        return self._log.archive_day(day, since, until, signatures)
+
+    def copy_day(self, day: str, since: Micros, until: Micros, signatures: Mapping[str, Signature]) -> int:
+        self.move()
+        return self._log.copy_day(day, since, until, signatures)
+
+    def drop_before(self, before: Micros) -> Gone:
+        self.move()
+        return self._log.drop_before(before)
+
+    def erase(self, ids: Sequence[str]) -> Gone:
+        self.move()
+        return self._log.erase(ids)
+
+    def scrub(self) -> None:
+        """What was moved is blanked in the journals, which other processes go on writing."""
+        self.move()
+        if journal.pending(self._folder):
+            with self._moving, journal.alone(self._folder):
+                positions = self._positions()
+                for path in journal.paths(self._folder):
+                    journal.blank(path, positions.get(path.name, 0))
+        self._log.scrub()
 
     def close(self) -> None:
         """Move what lies in the journals, and give back files and connections."""

@@ -2,8 +2,8 @@
 
 In: a Config. Out: Facts (log, ledger, blobs), to be closed. The folder is made when it is not there:
 
-    <store.path>/log.db  journal/  ledger.db  blobs/    without `store.url`
-    <store.path>/blobs/                                 with it: log and ledger are in a schema of that database
+    <store.path>/log.db  journal/  ledger.db  blobs/  days/    without `store.url`
+    <store.path>/blobs/  days/                                 with it: log and ledger are in a schema of that database
 """
 
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BLOBS = "blobs"
 JOURNAL = "journal"
+DAYS = sqlite.DAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,9 @@ def open_log(config: Config) -> Log:
     """Only the log. A log in a file of this machine has a journal in front; one in a database has none, because what
     was acknowledged must be in the database then."""
     if config.store.url:
-        log: Log = _postgres().open_log(config.store.url, config.store_schema, config.store)
+        log: Log = _postgres().open_log(
+            config.store.url, config.store_schema, config.store, config.store_path / DAYS
+        )
         return log
     log = sqlite.open_log(config.store_path, config.store)
     if not journaled.POSSIBLE:

@@ -24,7 +24,7 @@ class TestPostgresLog(LogChecks):
         self.url = server.url
 
     def opener(self) -> Callable[[Path], Log]:
-        return InSchema(open_log, self.url)
+        return InSchema(open_log, self.url, days="days")
 
     @contextmanager
     def occupied(self, folder: Path) -> Iterator[None]:

@@ -53,6 +53,17 @@ class BlobsChecks:
         assert blobs.put(b"whole") == digest
         assert blobs.get(digest) == b"whole"
 
+    def test_deleted_bytes_are_gone_until_they_are_put_again(self, blobs: Blobs) -> None:
+        """Twice is fine, and so is what never was, or is no hash."""
+        kept, digest = blobs.put(b"kept"), blobs.put(b"gone")
+        for each in (digest, digest, NOTHING, "../kept", ""):
+            blobs.delete(each)
+        assert not blobs.has(digest)
+        with pytest.raises(KeyError):
+            blobs.get(digest)
+        assert blobs.get(kept) == b"kept"
+        assert blobs.get(blobs.put(b"gone")) == b"gone"
+
     def test_bytes_are_there_after_reopening(self, blobs: Blobs, tmp_path: Path) -> None:
         """Another object finds them."""
         assert self.opener()(tmp_path).get(blobs.put(b"kept")) == b"kept"

@@ -41,12 +41,15 @@ def learnt(id: str, value: Label = 1, known_at: Micros = T0 + HOUR, name: str = 
 class InSchema(Generic[Opened]):
     """Opens a body that lives in a shared database: each folder is a schema of its own. Survives pickling."""
 
-    open: Callable[[str, str, Store], Opened]
+    open: Callable[..., Opened]
     url: str
     store: Store = Store()
+    days: str = ""
+    """The folder of Parquet files in `folder`; empty: it takes none."""
 
     def __call__(self, folder: Path) -> Opened:
-        return self.open(self.url, schema_of(folder), self.store)
+        more = [folder / self.days] if self.days else []
+        return self.open(self.url, schema_of(folder), self.store, *more)
 
 
 def schema_of(folder: Path) -> str:

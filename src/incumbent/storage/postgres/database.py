@@ -104,6 +104,22 @@ class Database:
         """The server's clock: the machines that share it may have different ones."""
         return int(session.driver.execute(_NOW).fetchone()[0])
 
+    def give_back(self) -> None:
+        """The server's autovacuum makes space free for new rows; it keeps the files."""
+
+    def scrub(self) -> None:
+        """Write the tables anew. The server's WAL and its backups are the server's."""
+        with self.connected() as connection:
+            try:
+                wait_ms = max(1, int(self.patience_s() * 1000))
+                connection.execute(f"SET lock_timeout = {wait_ms}")
+                for table in making.table_names(self._part):
+                    connection.execute(f"VACUUM (FULL) {table}")
+                connection.execute("RESET lock_timeout")
+            except BaseException as error:
+                self.undo(connection)
+                self.raise_ours(error)
+
     def close(self) -> None:
         """Give back the connections. Twice is fine; a call that is under way gives its own back when it ends."""
         self._closed = True

@@ -8,6 +8,7 @@ import secrets
 from collections import Counter
 from collections.abc import Sequence
 from operator import attrgetter
+from pathlib import Path
 
 import psycopg
 
@@ -41,10 +42,10 @@ class PostgresLog(SqlLog):
 
     prompt = False
 
-    def __init__(self, url: str, schema: str, store: Store) -> None:
+    def __init__(self, url: str, schema: str, store: Store, days: Path | None = None) -> None:
         self._server = Database(url, schema, "log", store)
         self._slot = secrets.randbelow(_SLOTS)
-        super().__init__(self._server, flushed=False)
+        super().__init__(self._server, False, days)
 
     def append_rows(self, rows: Sequence[PredictionRow], wait_s: float | None = None) -> None:
         check_ids([row[0] for row in rows])
@@ -85,6 +86,7 @@ class PostgresLog(SqlLog):
         connection.execute("COMMIT")
 
 
-def open_log(url: str, schema: str, store: Store) -> PostgresLog:
-    """The log in a schema, made when it is not there. Errors as `database.Database` raises them."""
-    return PostgresLog(url, schema, store)
+def open_log(url: str, schema: str, store: Store, days: Path | None = None) -> PostgresLog:
+    """The log in a schema, made when it is not there; `days` is the folder of its Parquet files. Errors as
+    `database.Database` raises them."""
+    return PostgresLog(url, schema, store, days)

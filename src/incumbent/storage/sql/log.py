@@ -1,18 +1,23 @@
 """The Log on SQL: `storage.base.Log`, method by method, but for the hot insert and its upkeep, which a body brings.
 
-What arrives is written by `arrivals`, what is added up is read by `sums`; here are the transactions around them, and
-the reading of rows.
+What arrives is written by `arrivals`, what leaves is moved or deleted by `leaving`, what is added up is read by `sums`;
+here are the transactions around them, and the reading of rows, whose features may lie in Parquet files.
 """
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, case, func, or_, select
 
-from incumbent.records import Micros, Outcome, Prediction, Review, Shadow
+from incumbent.errors import StoreDamaged
+from incumbent.records import Micros, Outcome, Prediction, Review, Shadow, Signature
 from incumbent.storage.base import (
     BlockSum,
+    Gone,
     LoggedRow,
     OutcomeCounts,
     PeriodSum,
@@ -24,11 +29,14 @@ from incumbent.storage.base import (
     row_of,
 )
 from incumbent.storage.sql import arrivals, sums, tables
-from incumbent.storage.sql.session import Database, Row, among
+from incumbent.storage.sql.leaving import Leaving, files_query, parquet
+from incumbent.storage.sql.session import Database, Row, Session, among
 from incumbent.storage.sql.tables import LABEL, NEVER
 from incumbent.storage.values import checked_id, label, unpacked
 
 _FIELDS = len(PredictionRow._fields)
+_FEATURES = PredictionRow._fields.index("features")
+_TRIES = 3
 _FIRST = -(2**63)
 
 p, o, s, r = (
@@ -43,7 +51,7 @@ p, o, s, r = (
 _PREDICTION = [p.c[name] for name in PredictionRow._fields]
 _CURRENT_LABEL = (o.c.prediction == p.c.arrival) & (o.c.name == LABEL) & (o.c.replaced_at == NEVER)
 
-_FIND = select(*_PREDICTION).where(among(p.c.id, "ids"))
+_FIND = select(*_PREDICTION, p.c.archived).where(among(p.c.id, "ids"))
 
 # Limited before it is joined: each mark has its prediction and its label.
 _DUE = (
@@ -73,7 +81,7 @@ _UNSCORED = (
 def _scan(only: ColumnElement[bool] | None) -> Select[Row]:
     """A page begins after the last row of the page before, so that no view is held open between two pages."""
     query = (
-        select(*_PREDICTION, o.c.value, o.c.known_at, p.c.arrival)
+        select(*_PREDICTION, o.c.value, o.c.known_at, p.c.arrival, p.c.archived)
         .select_from(
             p.outerjoin(
                 o,
@@ -117,9 +125,11 @@ class SqlLog(ABC):
 
     prompt: bool
 
-    def __init__(self, database: Database, flushed: bool) -> None:
-        """`flushed`: nothing is acknowledged before `sync`."""
+    def __init__(self, database: Database, flushed: bool, days: Path | None = None) -> None:
+        """`flushed`: nothing is acknowledged before `sync`. `days`: where the Parquet files of old days lie."""
         self._database = database
+        self._days = days
+        self._leaving = Leaving(database, days)
         self._flushed = flushed
         self._given: dict[tuple[str, str], tuple[int, int]] = {}
         self._given_lock = threading.Lock()
@@ -155,9 +165,9 @@ class SqlLog(ABC):
         return counts
 
     def find(self, ids: Sequence[str]) -> dict[str, Prediction]:
-        with self._database.reading() as session:
-            found = session.rows(_FIND, ids=session.listed([checked_id(id) for id in ids]))
-        return {row[0]: prediction_of(PredictionRow._make(row)) for row in found}
+        wanted = [checked_id(id) for id in ids]
+        found = self._read(_FIND, lambda session: {"ids": session.listed(wanted)})
+        return {row[0]: prediction_of(PredictionRow._make(row[:_FIELDS])) for row in found}
 
     def unscored(self, limit: int = 100_000) -> list[Scored]:
         with self._database.reading() as session:
@@ -190,13 +200,13 @@ class SqlLog(ABC):
         bounds = {"since": _FIRST if since is None else since, "after": -1, "until": _end(until),
                   "known_before": _end(known_before), "batch": batch}  # fmt: skip
         while True:
-            with self._database.reading() as session:
-                found = session.rows(_SCAN[labelled], **bounds)
+            asked = bounds
+            found = self._read(_SCAN[labelled], lambda session, asked=asked: asked)  # type: ignore[misc]
             if found:
                 yield [_logged(row) for row in found]
             if len(found) < batch:
                 return
-            bounds |= {"since": found[-1][1], "after": found[-1][-1]}
+            bounds = bounds | {"since": found[-1][1], "after": found[-1][-2]}
 
     def unit_sums(
         self, trial: str, phase: int, matured_before: Micros, known_before: Micros, window: Micros
@@ -243,8 +253,61 @@ class SqlLog(ABC):
             found = session.rows(_REVIEWS[open_only], since=_FIRST if since is None else since, limit=limit)
         return [_review(row) for row in found]
 
+    def oldest_whole(self, since: Micros | None = None) -> Micros | None:
+        return self._leaving.oldest_whole(since)
+
+    def archive_day(self, day: str, since: Micros, until: Micros, signatures: Mapping[str, Signature]) -> int:
+        return self._leaving.archive_day(day, since, until, signatures)
+
+    def copy_day(self, day: str, since: Micros, until: Micros, signatures: Mapping[str, Signature]) -> int:
+        return self._leaving.copy_day(day, since, until, signatures)
+
+    def drop_before(self, before: Micros) -> Gone:
+        return self._leaving.drop_before(before)
+
+    def erase(self, ids: Sequence[str]) -> Gone:
+        return self._leaving.erase(ids)
+
+    def scrub(self) -> None:
+        self._database.scrub()
+
     def close(self) -> None:
         self._database.close()
+
+    def _read(self, query: Select[Row], parameters: Callable[[Session], Mapping[str, Any]]) -> list[Row]:
+        """Rows that end with the number of the file that holds their features, which are put in their place.
+
+        A file that was written anew meanwhile is gone: then the rows are read again, and name the new one."""
+        for _ in range(_TRIES):
+            with self._database.reading() as session:
+                rows = session.rows(query, **parameters(session))
+                moved = any(row[-1] is not None for row in rows)
+                files = {number: name for number, name, *_ in session.rows(files_query)} if moved else {}
+            if not moved:
+                return rows
+            try:
+                return self._filled(rows, files)
+            except (FileNotFoundError, KeyError) as error:
+                missing = error
+        raise StoreDamaged(
+            f"the features of a row are not where the log says ({missing}). Bring the folder {self._days} back from a "
+            "backup."
+        )
+
+    def _filled(self, rows: list[Row], files: Mapping[int, str]) -> list[Row]:
+        ats: dict[int, list[Micros]] = defaultdict(list)
+        ids: dict[int, list[str]] = defaultdict(list)
+        for row in rows:
+            if row[-1] is not None:
+                ids[row[-1]].append(row[0])
+                ats[row[-1]].append(row[1])
+        texts: dict[str, str] = {}
+        for number in ids:
+            path = (self._days or Path()) / files[number]
+            texts |= parquet().features(path, ids[number], min(ats[number]), max(ats[number]))
+        return [
+            row if row[-1] is None else (*row[:_FEATURES], texts[row[0]], *row[_FEATURES + 1 :]) for row in rows
+        ]
 
     def _acknowledge(self) -> None:
         """What was just committed is as safe as `store.durability` declares."""

@@ -78,6 +78,11 @@ class Session:
         """The parameter of `among`."""
         raise NotImplementedError
 
+    def compile(self, *statements: Executable) -> None:
+        """Have their text ready, so that no lock is held meanwhile (the first time takes some milliseconds)."""
+        for statement in statements:
+            self._statements.text(statement)
+
     def rows(self, statement: Executable, **parameters: Any) -> list[Row]:
         """Every row of a SELECT."""
         text, constants = self._statements.text(statement)
@@ -118,6 +123,12 @@ class Database(Protocol):
 
     def now(self, session: Session) -> Micros:
         """The wall clock that all users of this store share."""
+
+    def give_back(self) -> None:
+        """Give space that is not needed any more back to the system, beside the traffic, as far as that goes."""
+
+    def scrub(self) -> None:
+        """Leave no byte of what was deleted."""
 
     def close(self) -> None:
         """Give back files and connections. Twice is fine."""

@@ -109,6 +109,7 @@ _SHADOW_FAILURES = (
 _TALLY = (
     select(tally.c.served_by, tally.c.fallback_reason, func.sum(tally.c.rows))
     .group_by(tally.c.served_by, tally.c.fallback_reason)
+    .having(func.sum(tally.c.rows) != 0)
     .order_by(tally.c.served_by, tally.c.fallback_reason)
 )
 _COUNTED = select(func.count()).select_from(outcome).where(outcome.c.replaced_at == NEVER)

@@ -7,7 +7,8 @@ Four ideas make the Log quick. A prediction has a text id for the world and an i
 and losses lie clustered by (at, prediction), so that a range of time is read in one sweep. And an outcome says until
 when it counted: it counts at a bound B when `known_at < B <= replaced_at`, where `replaced_at` is the smallest
 `known_at` of the outcomes of its name that arrived after it. No past look ever needs more than that. And predictions
-are tallied as they come, once a call, because an index to count them by would be written once a row.
+are tallied as they come, once a call, because an index to count them by would be written once a row. The features of
+old days, four fifths of the bytes, lie in Parquet files: `prediction.archived` says in which.
 """
 
 from typing import Any
@@ -27,7 +28,7 @@ Text = SqlText().with_variant(SqlText(collation="C"), "postgresql")
 LOG = MetaData()
 LEDGER = MetaData()
 
-REVISIONS = {"log": "0002", "ledger": "0001"}
+REVISIONS = {"log": "0003", "ledger": "0001"}
 """The revision of each that this release reads and writes. The revision 0001 is that of the first release."""
 METADATA = {"log": LOG, "ledger": LEDGER}
 
@@ -52,11 +53,21 @@ prediction = Table(
     Column("propensity", Double, nullable=False),
     Column("latency_us", BigInteger, nullable=False),
     Column("output", LargeBinary, nullable=False),  # little-endian doubles
-    Column("features", Text, nullable=False),  # JSON
+    Column("features", Text, nullable=False),  # JSON; empty where they lie in a file
+    Column("archived", BigInteger),  # which file
     Index("prediction_at", "at"),
     Index(
         "prediction_trial", "trial", "phase", "at", "arm", "unit", "fallback_reason", **_partial("trial IS NOT NULL")
     ),
+)
+
+archive = Table(
+    "archive",
+    LOG,
+    Column("number", Arrival, primary_key=True),
+    Column("file", Text, nullable=False, unique=True),  # of Parquet, below the folder `days`
+    Column("until", BigInteger, nullable=False),  # every row in it is older
+    Column("emptied", Integer, nullable=False),  # 1: no row of it has its features in two places any more
 )
 
 tally = Table(

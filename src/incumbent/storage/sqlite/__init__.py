@@ -14,6 +14,6 @@ OFF would save only the fsync of a checkpoint, and a power cut could leave a dam
 """
 
 from incumbent.storage.sqlite.ledger import open_ledger
-from incumbent.storage.sqlite.log import SqliteLog, open_log
+from incumbent.storage.sqlite.log import DAYS, SqliteLog, open_log
 
-__all__ = ["SqliteLog", "open_ledger", "open_log"]
+__all__ = ["DAYS", "SqliteLog", "open_ledger", "open_log"]

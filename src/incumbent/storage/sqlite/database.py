@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -43,6 +43,8 @@ MARKED = 2
 FIRST_RELEASE = 1
 
 _RETRY_S = 0.005
+_PAUSE_S = 0.01  # longer than that: others come in
+_PAGES_A_TURN = 64
 _CHECKPOINT_PAGES = 4_000  # 16 MB of WAL: a quarter of the checkpoints of the default
 _OVERFULL_PAGES = 65_536  # 256 MB: where `tidy` is called, a writer itself never has to empty the WAL
 
@@ -110,6 +112,34 @@ class Database:
         self._refuse_closed()
         try:
             self._wal.tidy()
+        except BaseException as error:
+            self._raise_ours(error)
+
+    def give_back(self) -> None:
+        """Move pages from the end of the file into free ones, some in a transaction, and cut the file there."""
+        self._refuse_closed()
+        try:
+            with closing(self._connected(self._store.lock_timeout_s)) as connection:
+                free = _free_pages(connection)
+                while free:
+                    # As a script: `execute` takes one step of a statement without columns, and a step is a page here.
+                    connection.executescript(f"PRAGMA incremental_vacuum({_PAGES_A_TURN})")
+                    left = _free_pages(connection)
+                    if left >= free:  # a file that an older release made: its free pages are used again
+                        return
+                    free = left
+                    time.sleep(_PAUSE_S)
+        except BaseException as error:
+            self._raise_ours(error)
+
+    def scrub(self) -> None:
+        """Write the file anew, and cut the WAL."""
+        self._refuse_closed()
+        try:
+            with closing(self._connected(self._store.lock_timeout_s)) as connection, self._lock:
+                connection.execute("PRAGMA secure_delete = ON")
+                connection.execute("VACUUM")
+            self._wal.cut(self._store.lock_timeout_s)
         except BaseException as error:
             self._raise_ours(error)
 
@@ -221,12 +251,18 @@ class Database:
         return _BY_CODE.get(code, _unexpected)(self, error)
 
 
+def _free_pages(connection: Connection) -> int:
+    found: tuple[int] = connection.execute("PRAGMA freelist_count").fetchone()
+    return found[0]
+
+
 def _make(connection: Connection, part: str, path: Path) -> None:
     """Make the tables in a new file, and refuse a file of another revision."""
     connection.execute("BEGIN")  # one view: another process may be making the file
     found = revision(connection, part)
     connection.execute("ROLLBACK")
     if found == "":
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that space can be given back beside the traffic
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("BEGIN IMMEDIATE")
         found = revision(connection, part)

@@ -27,6 +27,8 @@ from incumbent.storage.values import check_ids
 _INSERT_ROWS = f"INSERT INTO prediction ({', '.join(PredictionRow._fields)}) VALUES "
 _VALUES = f"({', '.join('?' * len(PredictionRow._fields))})"
 _ROWS_A_STATEMENT = 64
+DAYS = "days"
+"""The folder of the Parquet files, beside `log.db`."""
 
 _served = attrgetter("served_by", "fallback_reason")
 _TALLY = """INSERT INTO tally (slot, served_by, fallback_reason, rows) VALUES (0, ?, ?, ?)
@@ -50,7 +52,7 @@ class SqliteLog(SqlLog):
 
     def __init__(self, folder: Path, store: Store) -> None:
         self._file = Database(folder, "log", store, tidied=True)
-        super().__init__(self._file, flushed=store.durability == "fsync")
+        super().__init__(self._file, store.durability == "fsync", folder / DAYS)
 
     def append_rows(self, rows: Sequence[PredictionRow], wait_s: float | None = None) -> None:
         check_ids([row[0] for row in rows])

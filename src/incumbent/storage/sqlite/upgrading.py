@@ -1,7 +1,7 @@
 """`incumbent doctor --upgrade` on SQLite: a copy beside the file first, then one transaction, all or nothing."""
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -24,18 +24,17 @@ def upgrade(folder: Path, part: str, store: Store) -> Upgraded | None:
     if not path.exists():
         return None
     try:
-        with (
-            closing(_connected(path, store)) as driver,
-            upgrading.adopted("sqlite", driver, "BEGIN IMMEDIATE") as connection,
-        ):
-            found = revision(driver, part)
-            if not found or not upgrading.older(found, part):
-                if found != "":
-                    making.check(str(path), part, found)
-                return None
-            copy = _copied(path, found, store)
-            upgrading.upgrade(connection, part, found)
-            driver.execute(f"PRAGMA user_version = {MARKED}")
+        with closing(_connected(path, store)) as driver:
+            with upgrading.adopted("sqlite", driver, "BEGIN IMMEDIATE") as connection:
+                found = revision(driver, part)
+                if not found or not upgrading.older(found, part):
+                    if found != "":
+                        making.check(str(path), part, found)
+                    return None
+                copy = _copied(path, found, store)
+                upgrading.upgrade(connection, part, found)
+                driver.execute(f"PRAGMA user_version = {MARKED}")
+            _let_it_shrink(path, part, store)
         return Upgraded(str(path), found, REVISIONS[part], str(copy))
     except (sqlite3.Error, SQLAlchemyError, OSError) as error:
         raise StorageError(
@@ -52,6 +51,15 @@ def _copied(path: Path, found: str, store: Store) -> Path:
     with closing(_connected(path, store)) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)
     return copy
+
+
+def _let_it_shrink(path: Path, part: str, store: Store) -> None:
+    """New logs can give space back while they are in use; an older one has to be written anew for that, once. Where
+    that fails (a full disk), its space is used again all the same."""
+    if part == "log":
+        with closing(_connected(path, store)) as driver, suppress(sqlite3.Error):
+            driver.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            driver.execute("VACUUM")
 
 
 def _connected(path: Path, store: Store) -> sqlite3.Connection:

@@ -21,12 +21,13 @@ has closed, and ours is open. (Asking for the inode at each flush made a flush t
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from incumbent.errors import StorageError
+from incumbent.errors import StorageError, StoreLocked
 
 RESTART_PAGES = 4_000
 """16 MB: a longer WAL is written from its start again, for which writers have to wait; a shorter one is only copied."""
@@ -35,6 +36,7 @@ KEPT_BYTES = 64 * 2**20
 
 _fdatasync = getattr(os, "fdatasync", os.fsync)  # macOS and Windows have only fsync
 _BINARY = getattr(os, "O_BINARY", 0)
+_RETRY_S = 0.005
 
 
 class Wal:
@@ -67,6 +69,21 @@ class Wal:
                     self._checkpointed("RESTART")
         finally:
             self._tidying.release()
+
+    def cut(self, wait_s: float) -> None:
+        """Copy everything into the database and leave an empty file, waiting for those who read."""
+        deadline = time.monotonic() + wait_s
+        while True:
+            with self._tidying, self._writing:
+                busy, _, _ = self._checkpointed("TRUNCATE")
+            if not busy:
+                return
+            if time.monotonic() > deadline:
+                raise StoreLocked(
+                    f"{self._path} could not be emptied within store.lock_timeout_s = {wait_s:g} s: somebody reads the "
+                    "log. Try again when they have ended; what was deleted is in that file until then."
+                )
+            time.sleep(_RETRY_S)
 
     def close(self) -> None:
         """Give back connection and descriptor. Twice is fine."""

@@ -1,0 +1,110 @@
+"""archive, forget: what becomes of old rows, and of those that must go. Loads no judging package but DuckDB."""
+
+import sys
+from dataclasses import asdict
+from datetime import date
+from typing import Annotated, Any
+
+import typer
+
+from incumbent import config
+from incumbent.cli import options, output
+from incumbent.cli.options import HERE, AsJson, Folder, Now
+from incumbent.clock import wall
+from incumbent.errors import ConfigError
+from incumbent.loop import keep
+from incumbent.loop.fold import roles as fold
+from incumbent.loop.log import privacy
+from incumbent.storage.opening import open_facts
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(archive)
+    app.command()(forget)
+
+
+def archive(
+    project: Folder = HERE,
+    until: Annotated[
+        str | None, typer.Option(help="Days before this one (ISO date); default: as log.archive_days says.")
+    ] = None,
+    copy: Annotated[
+        bool, typer.Option("--copy", help="Also write what stays in the store, as it is now, and move none of it.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which days would move, and change nothing.")] = False,
+    now: Now = None,
+    json: AsJson = False,
+) -> None:
+    """Move the features of old days to Parquet files, beside the traffic. The tick does it where log.archive_days is
+    set; with --copy one query sees everything up to now."""
+    settings = config.load(project)
+    at, day = options.moment(now) or wall(), _day(until)
+    with open_facts(settings) as facts:
+        if dry_run:
+            end = keep.ending(settings, day, copy, at)
+            return _show_due(None if end is None else keep.due(facts.log, settings, end), json)
+        moved, copied = keep.move(facts, fold(facts.ledger.events()).versions, settings, day, copied=copy, now=at,
+                                  actor=options.actor())  # fmt: skip
+    if json:
+        return output.as_json({"moved": asdict(moved), "copied": asdict(copied)})
+    output.say(_said("moved", moved))
+    if copy:
+        output.say(_said("copied", copied))
+
+
+def forget(
+    project: Folder = HERE,
+    unit: Annotated[str | None, typer.Option(help="Everything of this unit, as requests name it.")] = None,
+    id: Annotated[str | None, typer.Option(help="The one prediction with this id.")] = None,
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why; it stays on the ledger: name nobody.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Erase a unit (or one id) from log, journal, Parquet, reviews and golden rows; no byte of it is left there. The
+    ledger says that it was done, and how much it was."""
+    settings = config.load(project)
+    _ask(yes)
+    private = privacy(settings.task.private, settings.task.unit, settings.store_path)
+    with open_facts(settings) as facts:
+        found = keep.forget(
+            facts, fold(facts.ledger.events()).versions, settings, unit=unit, id=id,
+            hashed=private.hashed if private.unit else None, at=wall(), actor=options.actor(), reason=reason,
+        )  # fmt: skip
+    copies = sorted(path.name for path in settings.store_path.glob("*.revision-*.db"))
+    if json:
+        return output.as_json({**asdict(found.gone), "golden_rows": found.golden_rows,
+                               "versions": found.versions, "versions_left": found.named, "copies_left": copies})
+    gone = found.gone
+    output.say(f"erased {gone.predictions:,} predictions, {gone.shadows:,} shadows, {gone.outcomes:,} outcomes, "
+               f"{gone.losses:,} losses, {gone.reviews:,} reviews and {found.golden_rows:,} golden rows")
+    if found.named:
+        output.say(f"not erased: all golden rows of {', '.join(found.named)} are of it; register what should stay anew")
+    if copies:
+        output.say(f"not erased: {', '.join(copies)}, made by `doctor --upgrade`: delete what you need no more")
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"found the day {text!r}, expected an ISO date such as 2013-04-01") from None
+
+
+def _ask(yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigError("this cannot be undone, and nobody is there to be asked: say --yes")
+    typer.confirm("This cannot be undone. Erase it?", abort=True, err=True)
+
+
+def _show_due(found: Any, json: bool) -> None:
+    if json:
+        return output.as_json({"first": found and found[0].isoformat(), "last": found and found[1].isoformat()})
+    output.say(f"would move {found[0]} to {found[1]}" if found else "there is nothing to move")
+
+
+def _said(did: str, what: keep.Archived) -> str:
+    if not what.rows:
+        return f"nothing was {did}"
+    return f"{did} the features of {what.rows:,} rows of {what.days:,} days, {what.first} to {what.last}"

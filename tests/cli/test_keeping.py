@@ -1,0 +1,143 @@
+"""`archive` and `forget` on the terminal, and the query that docs/store.md prints."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from parcels import day, traffic, write
+
+from incumbent.cli import run
+from incumbent.project import Project, open_project
+
+NOW = "2024-02-20T12:00:00+00:00"  # day 50
+STORE_PAGE = Path(__file__).parents[2] / "docs" / "store.md"
+ROWS_A_DAY = 48
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run one command; (exit code, standard output, standard error)."""
+
+    def call(*arguments: Any) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = run([str(one) for one in arguments])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A project that has answered from day 40 to day 50, customers hashed."""
+    folder = write(tmp_path / "parcels", '[log]\narchive_days = 5\n')
+    toml = folder / "incumbent.toml"
+    toml.write_text(toml.read_text().replace('code = "task.py"', 'code = "task.py"\nprivate = ["customer"]'))
+    with open_project(folder, clock=lambda: day(50), actor="test") as found:
+        found.baseline(now=day(40))
+        traffic(found, day(40), day(50))
+    return folder
+
+
+def test_archive_says_what_would_move_and_moves_it(command: Command, folder: Path) -> None:
+    """With --dry-run nothing changes; afterwards there is nothing left to move."""
+    assert command("archive", "-p", folder, "--now", NOW, "--dry-run")[1] == "would move 2024-02-10 to 2024-02-14\n"
+    code, out, _ = command("archive", "-p", folder, "--now", NOW)
+    assert (code, out) == (0, "moved the features of 240 rows of 5 days, 2024-02-10 to 2024-02-14\n")
+    assert command("archive", "-p", folder, "--now", NOW)[1] == "nothing was moved\n"
+    assert command("archive", "-p", folder, "--now", NOW, "--dry-run")[1] == "there is nothing to move\n"
+    code, out, _ = command("archive", "-p", folder, "--now", NOW, "--until", "2024-02-16", "--json")
+    assert json.loads(out)["moved"] == {"rows": ROWS_A_DAY, "days": 1, "first": "2024-02-15", "last": "2024-02-15"}
+    code, out, _ = command("log", "-p", folder)
+    assert "The features of 240 rows before 2024-02-15 moved to Parquet" in out
+
+
+@pytest.mark.parametrize("until", ["soon", "2024-02-21"])
+def test_archive_refuses_a_day_that_is_none_or_not_over(command: Command, folder: Path, until: str) -> None:
+    """Exit 2."""
+    code, _, err = command("archive", "-p", folder, "--now", NOW, "--until", until)
+    assert code == 2 and until in err
+
+
+def test_archive_wants_to_know_what_to_move(command: Command, folder: Path) -> None:
+    """No setting and no option: exit 2."""
+    toml = folder / "incumbent.toml"
+    toml.write_text(toml.read_text().replace("archive_days = 5", ""))
+    code, _, err = command("archive", "-p", folder, "--now", NOW)
+    assert code == 2 and "--until" in err
+
+
+def documented() -> list[str]:
+    """Every SQL example of the page."""
+    found = re.findall(r"^```sql\n(.*?)^```", STORE_PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    assert found
+    return found
+
+
+def test_the_documented_queries_run_as_they_are_printed(
+    command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the folder of the project: the archived days first, and after `archive --copy` everything."""
+    monkeypatch.chdir(folder)
+    command("archive", "--now", NOW)
+    with duckdb.connect() as connection:
+        by_day, *others = documented()
+        found = connection.execute(by_day).fetchall()
+        assert [str(row[0]) for row in found] == [f"2024-02-{n}" for n in range(10, 15)]
+        assert {row[2] for row in found} == {ROWS_A_DAY}
+        assert all(0 < row[3] < 1 for row in found)
+        assert command("archive", "--now", NOW, "--copy")[0] == 0
+        assert len(connection.execute(by_day).fetchall()) == 10
+        for query in others:
+            assert connection.execute(query).fetchall()
+
+
+def units(project: Project) -> set[str | None]:
+    return {row.prediction.unit for rows in project.facts.log.scan() for row in rows}
+
+
+def test_forget_finds_a_unit_that_the_log_holds_hashed(command: Command, folder: Path) -> None:
+    """By its name as requests say it; others stay; the ledger does not name it."""
+    with open_project(folder) as project:
+        before = units(project)
+    code, out, _ = command("forget", "-p", folder, "--unit", "c7", "--reason", "request 12", "--yes")
+    assert code == 0
+    assert re.match(r"erased (9|10) predictions, 0 shadows, \d+ outcomes", out)
+    with open_project(folder) as project:
+        assert len(before - units(project)) == 1
+        (event,) = project.facts.ledger.events(types=["Erased"])
+    assert "c7" not in str(event.data) and event.reason == "request 12"
+    code, out, _ = command("forget", "-p", folder, "--unit", "c7", "--yes", "--json")
+    assert code == 0 and json.loads(out)["predictions"] == 0
+
+
+def test_forget_erases_one_id(command: Command, folder: Path) -> None:
+    with open_project(folder) as project:
+        id = next(row.prediction.id for rows in project.facts.log.scan() for row in rows)
+    (folder / ".incumbent" / "log.revision-0001.db").touch()
+    code, out, _ = command("forget", "-p", folder, "--id", id, "--yes")
+    assert code == 0 and "erased 1 predictions" in out and "log.revision-0001.db" in out
+    with open_project(folder) as project:
+        assert project.facts.log.find([id]) == {}
+
+
+def test_forget_asks_first(command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal; elsewhere it wants --yes. Nothing is erased before."""
+    code, _, err = command("forget", "-p", folder, "--unit", "c7")
+    assert code == 2 and "--yes" in err
+    monkeypatch.setattr("incumbent.cli.keeping.sys.stdin.isatty", lambda: True, raising=False)
+    asked: list[str] = []
+    monkeypatch.setattr("typer.confirm", lambda question, **_: asked.append(question))
+    assert command("forget", "-p", folder, "--unit", "c7")[0] == 0
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("options", [[], ["--unit", "a", "--id", "b"]])
+def test_forget_wants_one_of_both(command: Command, folder: Path, options: list[str]) -> None:
+    code, _, err = command("forget", "-p", folder, "--yes", *options)
+    assert code == 2 and "one of --unit and --id" in err
