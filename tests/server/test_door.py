@@ -1,5 +1,6 @@
 """What programs see over HTTP: answers, and for each mistake a status and a reason, with nothing logged for it."""
 
+import gc
 import http.client
 import json
 import time
@@ -12,6 +13,8 @@ import httpx
 import pytest
 
 from incumbent.errors import StoreDamaged
+from incumbent.loop.asked import Asked
+from incumbent.server.quick import Exchange
 from incumbent.storage.journal import Journal
 
 WAIT_S = 20.0
@@ -92,6 +95,23 @@ def test_a_retry_is_safe_and_a_reused_id_is_not(server: Any) -> None:
     assert server.http.post("/v1/predict", json=rows(1, id="a")).json() == first.json()
     reused = server.http.post("/v1/predict", json=rows(2, id="a"))
     assert (reused.status_code, reused.json()["error"]["type"]) == (409, "IdReused")
+
+
+def test_what_was_answered_leaves_no_garbage(server: Any) -> None:
+    """Of a request nothing is left for the collector: without it the process would grow between its rounds."""
+
+    def left() -> int:
+        return sum(isinstance(found, Exchange | Asked) for found in gc.get_objects())
+
+    server.http.post("/v1/predict", json=rows(1))
+    gc.collect()
+    gc.disable()
+    try:
+        for body in [rows(1), rows(*range(50)), rows("x"), rows(1, id="a"), rows(1, id="a"), rows(2, id="a")] * 5:
+            server.http.post("/v1/predict", json=body)
+        assert left() <= 2  # the connection keeps its latest one
+    finally:
+        gc.enable()
 
 
 def test_a_large_body_is_refused_without_reading_it(server: Any) -> None:

@@ -12,6 +12,7 @@ killing, sites = import_module("killing"), import_module("sites")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
 
 
+@pytest.mark.slow
 def test_what_was_acknowledged_is_in_the_log_exactly_once(tmp_path: Path) -> None:
     """A process alone, one of two, the supervisor with both, and one of two again, on one store: retries hear the same
     answer, what was cut off may be sent again, and outcomes find their predictions."""

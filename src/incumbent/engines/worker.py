@@ -110,8 +110,7 @@ class Worker:
             pipe.close()
         if process is not None:
             _kill(process)
-            process.join()
-            process.close()
+            process.join()  # not closed: multiprocessing joins what it knows of again when the interpreter ends
 
     def _refuse_growth(self, failed: bool) -> None:
         """Replace a child that took more memory than it may, whether its own allocation failed or we find it grown."""

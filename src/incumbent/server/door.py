@@ -118,9 +118,11 @@ class Door:
         answerer = self.answerer
 
         def done(asked: Asked) -> None:
+            if asked.error is not None:
+                reply(*self._refused(asked.error))
+                asked.error.__traceback__ = None  # it leads back to these rows, which would wait for the collector
+                return
             try:
-                if asked.error is not None:
-                    raise asked.error
                 content = wire.predictions(asked)
                 answerer.counts["requests"] += 1
             except Exception as error:
