@@ -62,6 +62,19 @@ def query(days: Path, sql: str) -> list[tuple[Any, ...]]:
         return connection.execute(sql.format(days=everything)).fetchall()
 
 
+def holding(folder: Path, secret: str) -> list[Path]:
+    """The files below a folder that hold some text: as bytes, or inside of Parquet, which is compressed."""
+
+    def content(path: Path) -> bytes:
+        if path.suffix != ".parquet":
+            return path.read_bytes()
+        with duckdb.connect() as connection:
+            rows = connection.execute("SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
+        return path.read_bytes() + str(rows).encode()
+
+    return [path for path in folder.rglob("*") if path.is_file() and secret.encode() in content(path)]
+
+
 def files(days: Path) -> list[str]:
     """The Parquet files, by the folder that they are in, and whatever else lies there."""
     return sorted(f"{path.parent.name}/{path.name.split('-')[0]}" for path in days.glob("*/*"))
