@@ -24,7 +24,7 @@ from typing import Any
 from sqlalchemy import Delete, bindparam, delete, exists, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite takes the same text
 
-from incumbent.errors import MissingExtra, StorageError, StoreLocked
+from incumbent.errors import MissingExtra, StorageError, StoreDamaged, StoreLocked
 from incumbent.records import Micros, Signature
 from incumbent.storage.base import Gone, PredictionRow
 from incumbent.storage.files import make_folder
@@ -256,7 +256,7 @@ class Leaving:
         """Go on with what a killed call began, and take away what it left."""
         for file in self.files():
             if not file.emptied:
-                self._empty(file.number, parquet().ids(days / file.name))
+                self._empty(file.number, _ids_in(days / file.name))
         self._clean(days)
 
     def _clean(self, days: Path, copies: bool = False) -> None:
@@ -274,7 +274,10 @@ class Leaving:
         """Write a file anew without some rows, and delete them with its old name, in one transaction."""
         (old,) = [file for file in self.files() if file.number == number]
         name = f"{Path(old.name).parent.as_posix()}/part-{secrets.token_hex(8)}.parquet"
-        left = parquet().write_without(days / old.name, days / name, ids)
+        try:
+            left = parquet().write_without(days / old.name, days / name, ids)
+        except FileNotFoundError:  # it was lost: what is erased needs it no more
+            return self._deleted(arrivals)
         with self._database.writing(alone=True) as session:
             gone = _delete(session, arrivals)
             if left:
@@ -349,6 +352,14 @@ def parquet() -> ModuleType:
         if error.name != "duckdb":
             raise
         raise MissingExtra("duckdb", "all", "features of old days in Parquet (log.archive_days)") from error
+
+
+def _ids_in(path: Path) -> list[str]:
+    try:
+        found: list[str] = parquet().ids(path)
+        return found
+    except FileNotFoundError:
+        raise StoreDamaged(f"{path} is gone, and rows need it. Bring it back from a backup.") from None
 
 
 def _delete(session: Session, arrivals: Sequence[int]) -> Gone:
