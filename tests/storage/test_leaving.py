@@ -218,3 +218,20 @@ def test_scrubbing_waits_for_readers_and_then_says_who_is_in_the_way(tmp_path: P
     found: Any = log.find(["a", "b"])
     assert list(found) == ["b"]
     log.close()
+
+
+def test_no_file_goes_before_it_is_on_the_disk_that_nobody_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut could bring back the name of a file that is gone."""
+    log = filled(tmp_path)
+    act(log, "archive")
+    steps: list[str] = []
+    flush, unlink = log._file.sync, Path.unlink
+    monkeypatch.setattr(log._file, "sync", lambda: (steps.append("flushed"), flush()))
+    monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: (steps.append(path.suffix), unlink(path)))
+    log.erase(["0"])
+    assert steps == ["flushed", ".parquet"]
+    log.drop_before(T0 + DAY)
+    assert steps == ["flushed", ".parquet", "flushed", ".parquet", ".parquet"]
+    log.close()

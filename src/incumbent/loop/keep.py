@@ -4,6 +4,8 @@ In: the stores, the settings, the registered versions, the time. Out: what moved
 that says how much, never of whom. Run twice it changes nothing more. Days are those of task.timezone.
 """
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -172,6 +174,8 @@ def forget(
             old[name], new[name] = found.replaced, found.manifest
     data = {"what": "id" if unit is None else "unit", **asdict(gone), "golden_rows": rows, "manifests": new}
     facts.ledger.append("Erased", at=at, actor=actor, reason=reason, data=data)
+    if old and sys.platform != "win32":
+        os.sync()  # a power cut must not take the event back, and leave versions without golden rows
     for digest in set(old.values()) - artefact.golden_of(facts.blobs, [*new.values(), *_others(versions, new)]):
         facts.blobs.delete(digest)
     named = [

@@ -6,7 +6,7 @@ after each, so that whoever appends waits for some milliseconds at most.
 A kill at any point loses nothing. A file is whole before its row in `archive` names it; only then do the rows lose
 their features; and until `emptied` says that all of them have, the next call goes on with it. A file that no row names
 is what a killed call left, and goes. A row is erased together with the name of the file that it was in: one transaction
-names a file without it.
+names a file without it, and the old one goes after.
 """
 
 import secrets
@@ -260,12 +260,16 @@ class Leaving:
         self._clean(days)
 
     def _clean(self, days: Path, copies: bool = False) -> None:
-        """Delete files that the store does not name, copies only where asked."""
+        """Delete files that the store does not name, copies only where asked. That it does not name them must be on
+        the disk before: a power cut that took it back would leave rows without their features."""
         named = {file.name for file in self.files()}
-        for path in [*days.glob("day=*/*.parquet"), *days.glob("day=*/.*")]:
-            is_copy = path.name.startswith("copy-")
-            if path.relative_to(days).as_posix() not in named and (copies or not is_copy):
-                path.unlink(missing_ok=True)
+        there = [*days.glob("day=*/*.parquet"), *days.glob("day=*/.*")]
+        left = [path for path in there if path.relative_to(days).as_posix() not in named]
+        left = [path for path in left if copies or not path.name.startswith("copy-")]
+        if left:
+            self._database.sync()
+        for path in left:
+            path.unlink(missing_ok=True)
         for folder in days.glob("day=*"):
             with suppress(OSError):
                 folder.rmdir()
@@ -284,7 +288,6 @@ class Leaving:
                 session.run(_RENAME, which=number, now=name)
             else:
                 session.run(_UNNAME, which=number)
-        (days / old.name).unlink(missing_ok=True)
         return gone
 
     @contextmanager
