@@ -10,6 +10,7 @@ import duckdb
 import pytest
 from parcels import day, traffic, write
 
+from incumbent.checks.storage.leaving import holding
 from incumbent.cli import run
 from incumbent.project import Project, open_project
 
@@ -55,6 +56,16 @@ def test_archive_says_what_would_move_and_moves_it(command: Command, folder: Pat
     assert json.loads(out)["moved"] == {"rows": ROWS_A_DAY, "days": 1, "first": "2024-02-15", "last": "2024-02-15"}
     code, out, _ = command("log", "-p", folder)
     assert "The features of 240 rows before 2024-02-15 moved to Parquet" in out
+
+
+def test_doctor_looks_for_what_reads_old_days(
+    command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Open where days are to move and DuckDB is not there."""
+    name = "old days can be moved and read"
+    assert {one["check"]: one["ok"] for one in json.loads(command("doctor", "-p", folder, "--json")[1])}[name]
+    monkeypatch.setattr("incumbent.cli.checkup.find_spec", lambda _: None)
+    assert not {one["check"]: one["ok"] for one in json.loads(command("doctor", "-p", folder, "--json")[1])}[name]
 
 
 @pytest.mark.parametrize("until", ["soon", "2024-02-21"])
@@ -114,6 +125,21 @@ def test_forget_finds_a_unit_that_the_log_holds_hashed(command: Command, folder:
     assert "c7" not in str(event.data) and event.reason == "request 12"
     code, out, _ = command("forget", "-p", folder, "--unit", "c7", "--yes", "--json")
     assert code == 0 and json.loads(out)["predictions"] == 0
+
+
+def test_no_file_of_the_store_holds_a_forgotten_unit(command: Command, tmp_path: Path) -> None:
+    """Days in Parquet, a copy of the rest, the log: the name is in each before, and nowhere after."""
+    folder = write(tmp_path / "parcels", "[log]\narchive_days = 5\n")
+    code, name = folder / "task.py", "customer-7-x"
+    code.write_text(code.read_text().replace('f"c{i % 50}"', 'f"customer-{i % 50}-x"'))
+    with open_project(folder, clock=lambda: day(50), actor="test") as found:
+        found.baseline(now=day(40))
+        traffic(found, day(40), day(50))
+    command("archive", "-p", folder, "--now", NOW, "--copy")
+
+    assert {path.name.partition("-")[0] for path in holding(folder, name)} == {"log.db", "copy", "part"}
+    assert command("forget", "-p", folder, "--unit", name, "--yes")[0] == 0
+    assert holding(folder, name) == []
 
 
 def test_forget_erases_one_id(command: Command, folder: Path) -> None:

@@ -143,8 +143,10 @@ def test_a_unit_is_forgotten_and_the_versions_still_prove_themselves(project: Pr
     others = facts.log.totals().predictions - len(mine)
     found = project.forget(unit=unit, reason="asked")
     assert found.gone.predictions == len(mine) > 0
-    assert (found.golden_rows, bool(found.versions), found.named) == (
-        sum(row["customer"] == unit for rows in golden.values() for row in rows), True, ())  # fmt: skip
+    assert found.golden_rows == sum(row["customer"] == unit for rows in golden.values() for row in rows)
+    assert found.versions and found.named
+    profiles = {name: artefact.profile(facts.blobs, _manifest(project, name)) for name in versions}
+    assert set(found.named) == {name for name in versions if f"'{unit}'" in str(profiles[name])}
     assert facts.log.totals().predictions == others
     assert facts.log.find(mine) == {}
     (event,) = facts.ledger.events(types=["Erased"])
@@ -161,5 +163,9 @@ def test_a_unit_is_forgotten_and_the_versions_still_prove_themselves(project: Pr
 
 
 def _golden(project: Project, name: str) -> list[dict[str, object]]:
-    manifest = artefact.manifest(project.facts.blobs, project.roles().versions[name].manifest)
+    manifest = artefact.manifest(project.facts.blobs, _manifest(project, name))
     return list(json.loads(project.facts.blobs.get(manifest["golden"]))["rows"])
+
+
+def _manifest(project: Project, name: str) -> str:
+    return project.roles().versions[name].manifest

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from incumbent.checks.storage.leaving import SIGNATURES, answers, files, query
+from incumbent.checks.storage.leaving import SIGNATURES, answers, files, holding, query
 from incumbent.checks.storage.opened import HOUR, T0, learnt, predicted, score, shadowed
 from incumbent.config import Store
 from incumbent.errors import StorageError, StoreFull
@@ -56,6 +56,7 @@ def killed(folder: Path, what: str, step: int) -> bool:
     return found.returncode == -9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["archive", "erase", "drop"])
 def test_whoever_is_killed_loses_nothing_and_is_followed(tmp_path: Path, what: str) -> None:
     """At each of the steps of a run in turn: the log answers, no row is in Parquet twice, and the next run ends what
@@ -174,12 +175,6 @@ def test_appends_go_on_while_a_day_moves(tmp_path: Path, monkeypatch: pytest.Mon
     other.close()
 
 
-def holding(folder: Path, secret: bytes) -> list[str]:
-    """The files below a folder that hold some bytes."""
-    found = [path for path in folder.rglob("*") if path.is_file() and secret in path.read_bytes()]
-    return [path.relative_to(folder).as_posix() for path in found]
-
-
 def test_no_byte_of_what_was_erased_is_left(tmp_path: Path) -> None:
     """Not in the database, nor in its write-ahead log, the journal of a process that goes on, Parquet or a copy."""
     unit, secret = "N0secret", {"tailnum": "N0secret", "hour": 1}
@@ -193,11 +188,12 @@ def test_no_byte_of_what_was_erased_is_left(tmp_path: Path) -> None:
     log.copy_day("2013-04-01", T0, T0 + HOUR, SIGNATURES)
     reader = open_log(tmp_path, Store())
     assert reader.find([mine[0].id])
-    assert {name.partition("/")[0] for name in holding(tmp_path, unit.encode())} >= {"days", "journal", "log.db-wal"}
+    places = {path.relative_to(tmp_path).parts[0] for path in holding(tmp_path, unit)}
+    assert places == {"days", "journal", "log.db-wal"}
     assert log.erase([row.id for row in mine]).predictions == 40
     log.scrub()
-    assert holding(tmp_path, unit.encode()) == []
-    assert holding(tmp_path, mine[3].id.encode()) == []
+    assert holding(tmp_path, unit) == []
+    assert holding(tmp_path, mine[3].id) == []
     log.append_new([row_of(predicted(new_id(T0), T0))])
     assert log.totals().predictions == reader.totals().predictions == 401
     (tmp_path / "journal" / "positions.json").unlink()
@@ -221,4 +217,21 @@ def test_scrubbing_waits_for_readers_and_then_says_who_is_in_the_way(tmp_path: P
     log.scrub()
     found: Any = log.find(["a", "b"])
     assert list(found) == ["b"]
+    log.close()
+
+
+def test_no_file_goes_before_it_is_on_the_disk_that_nobody_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut could bring back the name of a file that is gone."""
+    log = filled(tmp_path)
+    act(log, "archive")
+    steps: list[str] = []
+    flush, unlink = log._file.sync, Path.unlink
+    monkeypatch.setattr(log._file, "sync", lambda: (steps.append("flushed"), flush()))
+    monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: (steps.append(path.suffix), unlink(path)))
+    log.erase(["0"])
+    assert steps == ["flushed", ".parquet"]
+    log.drop_before(T0 + DAY)
+    assert steps == ["flushed", ".parquet", "flushed", ".parquet", ".parquet"]
     log.close()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from importlib.util import find_spec
 
 from incumbent.config import Config
 from incumbent.errors import IncumbentError
@@ -26,7 +27,7 @@ def checks(config: Config) -> list[Check]:
     facts = open_facts(config)
     try:
         roles = fold(facts.ledger.events())
-        return [*_plan(config), *_store(facts), *_places(roles, facts, config)]
+        return [*_plan(config), *_store(facts), *_old_days(config), *_places(roles, facts, config)]
     finally:
         facts.close()
 
@@ -60,6 +61,13 @@ def _store(facts: Facts) -> Iterator[Check]:
     yield Check("outcomes find their prediction", totals.outcomes > totals.pending,
                 f"{totals.outcomes:,} outcomes, {totals.pending:,} without a prediction",
                 "post the truth to /v1/outcomes with the id of the prediction")
+
+
+def _old_days(config: Config) -> Iterator[Check]:
+    if config.log.archive_days:
+        there = find_spec("duckdb") is not None
+        yield Check("old days can be moved and read", there, "duckdb is installed" if there else "no duckdb",
+                    'pip install "incumbent[all]" wherever the log is read')
 
 
 def _places(roles: Roles, facts: Facts, config: Config) -> Iterator[Check]:

@@ -78,7 +78,8 @@ def forget(
     output.say(f"erased {gone.predictions:,} predictions, {gone.shadows:,} shadows, {gone.outcomes:,} outcomes, "
                f"{gone.losses:,} losses, {gone.reviews:,} reviews and {found.golden_rows:,} golden rows")
     if found.named:
-        output.say(f"not erased: all golden rows of {', '.join(found.named)} are of it; register what should stay anew")
+        output.say(f"not erased: {', '.join(found.named)} may name it still (a category of the training rows, or all "
+                   "golden rows are of it): refit without it")
     if copies:
         output.say(f"not erased: {', '.join(copies)}, made by `doctor --upgrade`: delete what you need no more")
 

@@ -4,6 +4,8 @@ In: the stores, the settings, the registered versions, the time. Out: what moved
 that says how much, never of whom. Run twice it changes nothing more. Days are those of task.timezone.
 """
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -34,8 +36,8 @@ class Archived:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What was erased of a unit or an id. `versions` lost a golden row; `named` still have one, because they would have
-    none without: only registering them anew, without those rows, helps."""
+    """What was erased of a unit or an id. `versions` lost golden rows; `named` hold the unit's name still: among the
+    categories of their training rows, or because no golden row would be left. Only a refit without it helps."""
 
     gone: Gone
     golden_rows: int = 0
@@ -164,20 +166,23 @@ def forget(
     for place in range(0, max(1, len(ids)), _AT_ONCE):
         gone += facts.log.erase(ids[place : place + _AT_ONCE])
     facts.log.scrub()
-    old, new, rows, named = {}, {}, 0, []
+    old, new, rows = {}, {}, 0
     for name, version in versions.items() if unit is not None and config.task.unit else ():
         found = artefact.without_golden(facts.blobs, version.manifest, config.task.unit, keys)
-        if found is None:
-            continue
-        if not found.manifest:
-            named.append(name)
-            continue
-        rows += found.rows
-        old[name], new[name] = found.replaced, found.manifest
+        if found is not None and found.manifest:
+            rows += found.rows
+            old[name], new[name] = found.replaced, found.manifest
     data = {"what": "id" if unit is None else "unit", **asdict(gone), "golden_rows": rows, "manifests": new}
     facts.ledger.append("Erased", at=at, actor=actor, reason=reason, data=data)
+    if old and sys.platform != "win32":
+        os.sync()  # a power cut must not take the event back, and leave versions without golden rows
     for digest in set(old.values()) - artefact.golden_of(facts.blobs, [*new.values(), *_others(versions, new)]):
         facts.blobs.delete(digest)
+    named = [
+        name
+        for name, version in versions.items()
+        if artefact.still_names(facts.blobs, new.get(name, version.manifest), config.task.unit, keys)
+    ]
     return Forgotten(gone, rows, tuple(new), tuple(named))
 
 

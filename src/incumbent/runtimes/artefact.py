@@ -191,6 +191,17 @@ def without_golden(blobs: Blobs, digest: str, column: str, values: Collection[Js
     return Cleaned(blobs.put(_json({**found, "golden": blobs.put(_json(kept))})), gone, found["golden"])
 
 
+def still_names(blobs: Blobs, digest: str, column: str, values: Collection[Json]) -> bool:
+    """May a version that has this column hold one of the values as text: in its golden rows, in the categories of its
+    profile or of its training rows' schema? (In the predictor itself nobody looked.)"""
+    found = manifest(blobs, digest)
+    if column not in {one["name"] for one in found["signature"]["columns"]}:
+        return False
+    held = [digest, found["golden"], *([found["profile"]] if found["profile"] else [])]
+    texts = [json.dumps(value, ensure_ascii=False).encode() for value in values if isinstance(value, str)]
+    return any(text in _blob(blobs, each, "part") for each in held for text in texts)
+
+
 def golden_of(blobs: Blobs, manifests: Collection[str]) -> set[str]:
     """The blobs that hold the golden rows of these manifests."""
     return {str(manifest(blobs, digest)["golden"]) for digest in manifests}

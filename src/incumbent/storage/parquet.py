@@ -97,15 +97,17 @@ def ids(path: Path) -> list[str]:
 
 
 def write_without(path: Path, target: Path, ids: Collection[str]) -> int:
-    """Write a file anew without some ids; how many rows are left. No file is written where none is."""
-    left = [str(path), list(ids)]
+    """Write a file anew without some ids; how many rows are left. No file is written where none is. Errors as for
+    `features` and `write`."""
     rest = "FROM read_parquet(?, hive_partitioning = false) WHERE id NOT IN (SELECT unnest(?::VARCHAR[]))"
+    parameters = [str(path), list(ids)]
     with _reading(path) as connection:
-        found = connection.execute(f"SELECT count(*) {rest}", left).fetchone()
-        count = int(found[0]) if found else 0
-        if count:
-            _written(connection, f"SELECT * {rest}", target, left)
-    return count
+        found = connection.execute(f"SELECT count(*) {rest}", parameters).fetchone()
+    left = int(found[0]) if found else 0
+    if left:
+        with _connected(target) as connection:
+            _written(connection, f"SELECT * {rest}", target, parameters)
+    return left
 
 
 def _arrays(rows: Sequence[DayRow]) -> dict[str, Any]:

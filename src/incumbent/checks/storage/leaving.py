@@ -62,6 +62,19 @@ def query(days: Path, sql: str) -> list[tuple[Any, ...]]:
         return connection.execute(sql.format(days=everything)).fetchall()
 
 
+def holding(folder: Path, secret: str) -> list[Path]:
+    """The files below a folder that hold some text: as bytes, or inside of Parquet, which is compressed."""
+
+    def content(path: Path) -> bytes:
+        if path.suffix != ".parquet":
+            return path.read_bytes()
+        with duckdb.connect() as connection:
+            rows = connection.execute("SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
+        return path.read_bytes() + str(rows).encode()
+
+    return [path for path in folder.rglob("*") if path.is_file() and secret.encode() in content(path)]
+
+
 def files(days: Path) -> list[str]:
     """The Parquet files, by the folder that they are in, and whatever else lies there."""
     return sorted(f"{path.parent.name}/{path.name.split('-')[0]}" for path in days.glob("*/*"))
@@ -246,6 +259,38 @@ class LeavingChecks(OpenedLog):
         assert [row.prediction.id for row in next(pages)] == ["0", "1"]
         log.erase(["0", "3"])
         assert [row.prediction.id for rows in pages for row in rows] == ["2", "4", "5"]
+
+    def test_rows_may_be_erased_while_they_are_read(
+        self, log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Between the look into the log and the look into its file: what is gone is not there, what stays is."""
+        other: Log = self.opener()(tmp_path)
+        read: Callable[..., dict[str, str]] = parquet.features
+        gone: list[Gone] = []
+
+        def late(*arguments: Any) -> dict[str, str]:
+            if not gone:
+                gone.append(other.erase(["a"]))
+            return read(*arguments)
+
+        log.append([predicted("a"), predicted("b")])
+        archived(log)
+        monkeypatch.setattr(parquet, "features", late)
+        assert log.find(["a", "b"]) == {"b": predicted("b")}
+        assert gone == [Gone(predictions=1)]
+        monkeypatch.undo()
+        other.close()
+
+    def test_what_lay_in_a_lost_file_can_be_erased(self, log: Log, tmp_path: Path) -> None:
+        """The rest of its rows raise as before."""
+        log.append([predicted("a"), predicted("b")])
+        archived(log)
+        (path,) = self.days(tmp_path).glob("*/*.parquet")
+        path.unlink()
+        assert log.erase(["a"]) == Gone(predictions=1)
+        assert log.find(["a"]) == {}
+        with pytest.raises(StoreDamaged):
+            log.find(["b"])
 
     def test_scrubbing_changes_no_fact(self, log: Log) -> None:
         """Nor does it stand in the way of what follows."""

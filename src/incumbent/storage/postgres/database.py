@@ -104,6 +104,9 @@ class Database:
         """The server's clock: the machines that share it may have different ones."""
         return int(session.driver.execute(_NOW).fetchone()[0])
 
+    def sync(self) -> None:
+        """The server has flushed every commit that it acknowledged."""
+
     def give_back(self) -> None:
         """The server's autovacuum makes space free for new rows; it keeps the files."""
 

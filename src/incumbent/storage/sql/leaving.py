@@ -6,7 +6,7 @@ after each, so that whoever appends waits for some milliseconds at most.
 A kill at any point loses nothing. A file is whole before its row in `archive` names it; only then do the rows lose
 their features; and until `emptied` says that all of them have, the next call goes on with it. A file that no row names
 is what a killed call left, and goes. A row is erased together with the name of the file that it was in: one transaction
-names a file without it.
+names a file without it, and the old one goes after.
 """
 
 import secrets
@@ -24,7 +24,7 @@ from typing import Any
 from sqlalchemy import Delete, bindparam, delete, exists, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite takes the same text
 
-from incumbent.errors import MissingExtra, StorageError, StoreLocked
+from incumbent.errors import MissingExtra, StorageError, StoreDamaged, StoreLocked
 from incumbent.records import Micros, Signature
 from incumbent.storage.base import Gone, PredictionRow
 from incumbent.storage.files import make_folder
@@ -256,16 +256,20 @@ class Leaving:
         """Go on with what a killed call began, and take away what it left."""
         for file in self.files():
             if not file.emptied:
-                self._empty(file.number, parquet().ids(days / file.name))
+                self._empty(file.number, _ids_in(days / file.name))
         self._clean(days)
 
     def _clean(self, days: Path, copies: bool = False) -> None:
-        """Delete files that the store does not name, copies only where asked."""
+        """Delete files that the store does not name, copies only where asked. That it does not name them must be on
+        the disk before: a power cut that took it back would leave rows without their features."""
         named = {file.name for file in self.files()}
-        for path in [*days.glob("day=*/*.parquet"), *days.glob("day=*/.*")]:
-            is_copy = path.name.startswith("copy-")
-            if path.relative_to(days).as_posix() not in named and (copies or not is_copy):
-                path.unlink(missing_ok=True)
+        there = [*days.glob("day=*/*.parquet"), *days.glob("day=*/.*")]
+        left = [path for path in there if path.relative_to(days).as_posix() not in named]
+        left = [path for path in left if copies or not path.name.startswith("copy-")]
+        if left:
+            self._database.sync()
+        for path in left:
+            path.unlink(missing_ok=True)
         for folder in days.glob("day=*"):
             with suppress(OSError):
                 folder.rmdir()
@@ -274,14 +278,16 @@ class Leaving:
         """Write a file anew without some rows, and delete them with its old name, in one transaction."""
         (old,) = [file for file in self.files() if file.number == number]
         name = f"{Path(old.name).parent.as_posix()}/part-{secrets.token_hex(8)}.parquet"
-        left = parquet().write_without(days / old.name, days / name, ids)
+        try:
+            left = parquet().write_without(days / old.name, days / name, ids)
+        except FileNotFoundError:  # it was lost: what is erased needs it no more
+            return self._deleted(arrivals)
         with self._database.writing(alone=True) as session:
             gone = _delete(session, arrivals)
             if left:
                 session.run(_RENAME, which=number, now=name)
             else:
                 session.run(_UNNAME, which=number)
-        (days / old.name).unlink(missing_ok=True)
         return gone
 
     @contextmanager
@@ -349,6 +355,14 @@ def parquet() -> ModuleType:
         if error.name != "duckdb":
             raise
         raise MissingExtra("duckdb", "all", "features of old days in Parquet (log.archive_days)") from error
+
+
+def _ids_in(path: Path) -> list[str]:
+    try:
+        found: list[str] = parquet().ids(path)
+        return found
+    except FileNotFoundError:
+        raise StoreDamaged(f"{path} is gone, and rows need it. Bring it back from a backup.") from None
 
 
 def _delete(session: Session, arrivals: Sequence[int]) -> Gone:

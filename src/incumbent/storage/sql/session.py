@@ -124,6 +124,9 @@ class Database(Protocol):
     def now(self, session: Session) -> Micros:
         """The wall clock that all users of this store share."""
 
+    def sync(self) -> None:
+        """What was committed before this call survives a power cut."""
+
     def give_back(self) -> None:
         """Give space that is not needed any more back to the system, beside the traffic, as far as that goes."""
 
