@@ -26,7 +26,7 @@ misbehaving, sites = import_module("misbehaving"), import_module("sites")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, signals and limits of memory")
 
 WAIT_S = 30.0
-DEADLINE_MS = 300
+DEADLINE_MS, PATIENT_MS = 300, 20_000
 SETTINGS = f"""
 [versions]
 pickle = true
@@ -101,6 +101,11 @@ class Trial:
             assert time.monotonic() < limit, f"not within {WAIT_S:g} s"
             time.sleep(0.02)
 
+    def wait_up_to(self, deadline_ms: float) -> None:
+        """Long, where a test is not about the deadline: how busy a machine is must not decide it."""
+        answerer = self.server.door.answerer
+        answerer.chain.deadline_ms = answerer.state.lanes["v3"]._deadline_ms = deadline_ms
+
     @property
     def breaker(self) -> predict.Breaker:
         return self.server.door.answerer.chain.breakers["v3"]  # type: ignore[no-any-return]
@@ -115,8 +120,10 @@ def shared(tmp_path_factory: Any, run_once: Any) -> Trial:
 
 @pytest.fixture
 def trial(shared: Trial) -> Iterator[Trial]:
-    """The challenger answers, and nothing is held against it."""
+    """The challenger answers, nothing is held against it, and nobody is in a hurry."""
+    shared.wait_up_to(PATIENT_MS)
     yield shared
+    shared.wait_up_to(PATIENT_MS)
     shared.tell("")
     shared.tell("", "fault at start")
     engine = shared.server.door.answerer.state.lanes["v3"].engine
@@ -133,25 +140,26 @@ def trial(shared: Trial) -> Iterator[Trial]:
 def test_no_request_fails_by_a_fault_of_the_challenger(trial: Trial, fault: str) -> None:
     """The fallback answers its rows, which stay in its arm with the reason; the incumbent's rows and health checks are
     answered as ever."""
+    deadline_ms = DEADLINE_MS if "timeout" in FAULTS[fault] else PATIENT_MS
+    trial.wait_up_to(deadline_ms)
     trial.tell(fault)
     first = trial.ask(trial.challenged[0])
     assert (first["version"], first["served_by"]) == ("v3", "v1")
-    noticed = FAULTS[fault] | {"timeout"}  # on a busy machine the deadline may be what notices
-    assert first["fallback_reason"] in noticed
+    assert first["fallback_reason"] in FAULTS[fault]
     with ThreadPoolExecutor(8) as threads:
         theirs = list(threads.map(trial.ask, trial.challenged[:12]))
         ours = list(threads.map(trial.ask, trial.others[:12]))
         health = list(threads.map(lambda path: httpx.get(f"{trial.server.url}{path}", timeout=WAIT_S).status_code,
                                   ["/healthz", "/readyz"] * 4))  # fmt: skip
     assert {each["served_by"] for each in theirs} == {"v1"}
-    assert {each["fallback_reason"] for each in theirs} <= noticed | {"died", "breaker_open"}
+    assert {each["fallback_reason"] for each in theirs} <= FAULTS[fault] | {"died", "breaker_open"}
     assert {(each["served_by"], each["fallback_reason"]) for each in ours} == {("v1", None)}
     assert set(health) == {200}
     kept = trial.facts.log.find([each["id"] for each in (first, *theirs)])
     assert {(row.arm, row.version, row.served_by) for row in kept.values()} == {("challenger", "v3", "v1")}
     assert [kept[each["id"]].fallback_reason for each in theirs] == [each["fallback_reason"] for each in theirs]
     latest_ms = max(row.latency_us for row in kept.values()) / 1e3
-    assert latest_ms < 10 * DEADLINE_MS, f"a row waited {latest_ms:.0f} ms, the deadline is {DEADLINE_MS} ms"
+    assert latest_ms < 10 * deadline_ms, f"a row waited {latest_ms:.0f} ms, the deadline is {deadline_ms} ms"
 
 
 def test_a_leak_is_bounded(trial: Trial) -> None:
@@ -178,7 +186,7 @@ def test_a_process_that_does_not_start_again_is_passed_over(trial: Trial, at_sta
     for path in ("/healthz", "/readyz"):
         assert httpx.get(f"{trial.server.url}{path}", timeout=WAIT_S).status_code == 200
     kept = trial.facts.log.find([each["id"] for each in seen])
-    assert max(row.latency_us for row in kept.values()) / 1e3 < 10 * DEADLINE_MS
+    assert max(row.latency_us for row in kept.values()) / 1e3 < PATIENT_MS
     if at_start == "slow":  # else the hanging child holds up the next test for a minute
         trial.server.door.answerer.state.lanes["v3"].engine._replace()
 
