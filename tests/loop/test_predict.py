@@ -252,6 +252,27 @@ def test_what_waits_too_long_for_a_busy_version_goes_to_the_next() -> None:
     asyncio.run(run())
 
 
+def test_who_is_asked_again_alone_has_no_fresh_deadline() -> None:
+    """A call that failed for all took its time; who then waits for half of the deadline in all goes to the next."""
+
+    async def run() -> None:
+        clock = Clock()
+
+        def takes() -> None:
+            clock.now += 0.04  # of 0.1
+
+        slow = Scripted("v2", prompt=False, script=[PredictError("on the batch")], before=takes)
+        asking = Asking(slow, Scripted("v1"), clock=clock)
+        asking.ask(("v2", "v1"), "a", "b", "c")
+        await until(lambda: len(asking.said) == 3)
+        assert {caller: said[:2] for caller, said in asking.said.items()} == {
+            "a": ("v2", None), "b": ("v1", "timeout"), "c": ("v1", "timeout"),
+        }  # fmt: skip
+        asking.lanes["v2"].close()
+
+    asyncio.run(run())
+
+
 def test_a_slow_version_that_fails_passes_its_rows_on() -> None:
     """Each caller that waited in its batch is answered by the next version."""
 

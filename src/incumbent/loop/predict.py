@@ -153,12 +153,13 @@ class Group:
 
     Row k is row `places[k]` of the request `callers[k]`; one caller alone stands once. `picked` are their places in the
     block (None: all of them, in order), `assigned` one assignment a row. `order` is whom to ask, `place` who is asked
-    now; `reason` is why the first one did not answer. `alone` says that its rows shall share a call with nobody's.
+    now, `since` since when it waits for that one; `reason` is why the first one did not answer. `alone` says that its
+    rows shall share a call with nobody's.
     """
 
     __slots__ = (
         "alone", "assigned", "block", "callers", "lanes", "order", "picked", "place", "places", "reason", "said",
-        "started",
+        "since", "started",
     )  # fmt: skip
 
     def __init__(
@@ -179,6 +180,7 @@ class Group:
         self.reason: str | None = None
         self.said: list[str] = []
         self.alone = False
+        self.since: float | None = None
 
     def pass_on(self, error: PredictError) -> None:
         """The version that was asked did not answer: the next one's turn."""
@@ -186,6 +188,7 @@ class Group:
         if self.reason is None:
             self.reason = error.why if isinstance(error, Passed) else error.reason
         self.place += 1
+        self.since = None
 
     def __len__(self) -> int:
         return len(self.places)
@@ -205,6 +208,7 @@ class Group:
         caller = self.callers[rows[0]]
         part = Group(self.block, [caller], places, assigned, self.order, self.lanes, self.started, picked)
         part.place, part.reason, part.said, part.alone = self.place, self.reason, list(self.said), True
+        part.since = self.since
         return part
 
 
@@ -352,7 +356,9 @@ class Chain:
                 group.pass_on(Passed("not_loaded", "it could not be loaded"))
                 continue
             if not lane.prompt:
-                lane.waiting.append((group, self._clock()))
+                if group.since is None:  # else it was asked before, with others: it has no fresh deadline
+                    group.since = self._clock()
+                lane.waiting.append((group, group.since))
                 lane.start(self._done)
                 return
             if lane.breaker.state == "half_open" and (parts := group.split()):
