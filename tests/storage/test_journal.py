@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,14 +19,14 @@ from incumbent.loop.log import Ids
 from incumbent.records import Outcome, Prediction
 from incumbent.storage import journal
 from incumbent.storage.base import PredictionRow, row_of
-from incumbent.storage.journaled import Journaled
+from incumbent.storage.journaled import Journaled, in_front
 from incumbent.storage.sqlite import open_log
 
 new_id = Ids()
 
 
-def journaled(folder: Path) -> Journaled:
-    return Journaled(open_log(folder, Store()), folder / "journal", flushed=False)
+journaled = partial(in_front, partial(open_log, store=Store()))
+"""Importable in a child process, which knows no tests."""
 
 
 class TestJournaled(LogChecks):

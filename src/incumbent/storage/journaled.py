@@ -9,7 +9,7 @@ before it could say so.
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from incumbent.storage.base import (
     UnitSum,
 )
 
+JOURNAL = "journal"
 _POSITIONS = "positions.json"
 
 try:
@@ -229,6 +230,11 @@ class Journaled:
             self.move()
         finally:
             self._log.close()
+
+
+def in_front(opens: Callable[[Path], Log], folder: Path, flushed: bool = False) -> Journaled:
+    """The log that `opens(folder)` opens, with a journal beside it in front. `flushed`: its durability is fsync."""
+    return Journaled(opens(folder), folder / JOURNAL, flushed)
 
 
 def _ours(id: str) -> bool:

@@ -7,6 +7,7 @@ In: a Config. Out: Facts (log, ledger, blobs), to be closed. The folder is made 
 """
 
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from incumbent.storage.sql.upgrading import Upgraded
 
 BLOBS = "blobs"
-JOURNAL = "journal"
 DAYS = sqlite.DAYS
 
 
@@ -70,10 +70,10 @@ def open_log(config: Config) -> Log:
             config.store.url, config.store_schema, config.store, config.store_path / DAYS
         )
         return log
-    log = sqlite.open_log(config.store_path, config.store)
+    opens = partial(sqlite.open_log, store=config.store)
     if not journaled.POSSIBLE:
-        return log
-    return journaled.Journaled(log, config.store_path / JOURNAL, config.store.durability == "fsync")
+        return opens(config.store_path)
+    return journaled.in_front(opens, config.store_path, config.store.durability == "fsync")
 
 
 def open_ledger(config: Config) -> Ledger:
