@@ -36,7 +36,7 @@ clean: ## remove .venv, caches and what the demo left
 
 # LightGBM needs the OpenMP runtime of the system, which the smallest machines lack.
 .venv/.demo: $(BIN)/python pyproject.toml constraints.txt
-	@echo "installing incumbent and what the demo needs (about 650 MB, once)"
+	@echo "installing incumbent and what the demo needs (about 750 MB, once)"
 	$(PIP) --editable '.[demo]'
 	@$(BIN)/python -c 'import lightgbm' 2>/dev/null || { $(call system,libgomp1,LightGBM needs the OpenMP runtime.); }
 	@$(BIN)/python -c 'import lightgbm'
