@@ -241,7 +241,7 @@ def test_a_challenger_that_starts_slowly_holds_up_nothing(tmp_path: Path, run: A
     promote.promote(ledger, fold.roles(ledger.events()), "v2", **who)
     slow.until(lambda: answerer.routes.incumbent == "v2")
     promote.start_trial(ledger, fold.roles(ledger.events()), "v3", mode="split", enrolled=1.0, **who)
-    slow.until(lambda: bool(answerer._opening))
+    slow.until(lambda: len(answerer.openings) > 0)
     for path in ("/healthz", "/readyz", "/v1/status", "/metrics"):
         assert httpx.get(f"{slow.server.url}{path}", timeout=WAIT_S / 2).status_code == 200, path
     assert slow.served("anybody") == ("v2", None)
@@ -249,7 +249,7 @@ def test_a_challenger_that_starts_slowly_holds_up_nothing(tmp_path: Path, run: A
     promote.roll_back(ledger, fold.roles(ledger.events()), proves=lambda _: None, **who)
     slow.until(lambda: slow.served("anybody") == ("v1", None))
     promote.start_trial(ledger, fold.roles(ledger.events()), "v3", mode="split", enrolled=1.0, **who)
-    slow.until(lambda: bool(answerer._opening))
+    slow.until(lambda: len(answerer.openings) > 0)
     started = time.monotonic()
     slow.server.stop()
     assert time.monotonic() - started < WAIT_S  # its start would have been waited for twice as long

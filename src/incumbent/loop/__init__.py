@@ -15,6 +15,8 @@
     outcome    late truth finds its prediction by id; the row loss is computed here, once
     decide     all evidence in, one decision out
     promote    append the decision (in the words of `sentences`); a rollback is one more line
+    asked      one caller's rows on their way from arrival to answer
+    opening    versions are opened beside the traffic
     fold       who holds which place: a fold over the ledger
     meter      how much, how fast, how often: plain numbers of one process
     tokens     who may ask for what: another fold over it

@@ -15,7 +15,6 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from itertools import repeat
 from typing import Literal
@@ -24,12 +23,13 @@ from incumbent.clock import wall
 from incumbent.config import Config
 from incumbent.engines.base import Engine
 from incumbent.engines.opening import OpenEngine
-from incumbent.errors import IncumbentError, PredictError, RowError
+from incumbent.errors import PredictError, RowError
 from incumbent.loop import asked as rows_asked
 from incumbent.loop import fold, log, outcome, predict, route, shadow
 from incumbent.loop.asked import Asked, Unanswered
 from incumbent.loop.meter import Meter
-from incumbent.records import SECOND, Answer, Micros, Outcome, Request, Roles, Routes, Signature, Version
+from incumbent.loop.opening import Openings
+from incumbent.records import SECOND, Answer, Micros, Outcome, Request, Roles, Routes, Signature
 from incumbent.runtimes.base import Columns, Floats
 from incumbent.runtimes.reading import Reader
 from incumbent.stats import metrics
@@ -104,7 +104,7 @@ class Answerer:
         self.queue = shadow.Queue(None if clock == "replay" else shadow.MOST_ROWS)
         self.shadows_wait: Callable[[], None] = lambda: None
         """Called on the loop when there is something for `shadow` to score."""
-        self._open_engine, self._monotonic = open_engine, monotonic
+        self.openings, self._monotonic = Openings(open_engine), monotonic
         self._metric = metrics.get(config.task.metric, config.task.kind)
         self._private = log.privacy(config.task.private, config.task.unit, config.store_path)
         self.writer = log.Writer(facts.log, config.store.durability, self._private, self._settled, self.meter.committed)
@@ -118,7 +118,6 @@ class Answerer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reload_at = 0.0
         self._calling, self._following, self._settling, self._shadowing = (threading.Lock() for _ in range(4))
-        self._opening: dict[tuple[str, str], Future[Engine]] = {}
         self._leaving = threading.Event()
 
     @property
@@ -453,7 +452,7 @@ class Answerer:
             if roles.sequence == old.roles.sequence and not again:
                 return False
             while (new := self._opened(roles, old)) is None:
-                wait(self._opening.values(), OPENING_S, FIRST_COMPLETED)
+                self.openings.wait(OPENING_S)
                 if self._leaving.is_set():
                     return False
                 roles = self._read(roles)
@@ -500,54 +499,22 @@ class Answerer:
         answering = dict.fromkeys((*routes.chain, *challenger))
         needed = [("lane", name) for name in answering if name not in old.lanes]
         needed += [("shadow", name) for name in routes.shadows if name not in old.shadows]
-        for key in needed:
-            if key not in self._opening:
-                self._opening[key] = self._open_beside(roles.versions[key[1]])
-        if not all(self._opening[key].done() for key in needed):
+        if not self.openings.are_done(needed, roles.versions):
             return None
         failures: dict[str, str] = {}
-        found = {key: self._loaded(key, failures) for key in needed}
-        self._let_go()
+        found = self.openings.take(needed, failures)
         lanes = {name: old.lanes[name] for name in answering if name in old.lanes}
-        lanes |= {name: self.chain.lane(each) for (kind, name), each in found.items() if each and kind == "lane"}
+        lanes |= {name: self.chain.lane(each) for (kind, name), each in found.items() if kind == "lane"}
         shadows = {name: old.shadows[name] for name in routes.shadows if name in old.shadows}
-        shadows |= {name: each for (kind, name), each in found.items() if each and kind == "shadow"}
+        shadows |= {name: each for (kind, name), each in found.items() if kind == "shadow"}
         self._reload_at = self._monotonic() + _RELOAD_S
         return State(roles, routes, lanes, shadows, failures)
-
-    def _open_beside(self, version: Version) -> "Future[Engine]":
-        """Open a version in a thread that nobody waits for at the end."""
-        opening: Future[Engine] = Future()
-
-        def run() -> None:
-            try:
-                opening.set_result(self._open_engine(version))
-            except BaseException as error:
-                opening.set_exception(error)
-
-        threading.Thread(target=run, daemon=True, name=f"incumbent-open-{version.name}").start()
-        return opening
-
-    def _loaded(self, key: tuple[str, str], failures: dict[str, str]) -> Engine | None:
-        name = key[1]
-        try:
-            return self._opening.pop(key).result()
-        except IncumbentError as error:
-            _LOGGER.warning("%s cannot be loaded, its fallback answers: %s", name, error)
-            failures[name] = type(error).__name__
-            return None
-
-    def _let_go(self) -> None:
-        """Close what was opened and is not needed after all, now or when it is open."""
-        for opening in self._opening.values():
-            opening.add_done_callback(_close_opened)
-        self._opening = {}
 
     def close(self) -> None:
         """Give back engines and threads, after `drained`. The stores belong to the caller."""
         self.leave()
         with self._following:
-            self._let_go()
+            self.openings.let_go()
             self.writer.close()
             self._swap(State())
             self._give_back()
@@ -558,10 +525,10 @@ class Answerer:
 class _Later:
     """Columns of an answered request for its shadows, made when they are asked for."""
 
-    __slots__ = ("_asked", "_block")
+    __slots__ = ("_asked",)
 
     def __init__(self, asked: Asked) -> None:
-        self._asked, self._block = asked, None
+        self._asked = asked
 
     def of(self, engine: Engine) -> Columns:
         asked = self._asked
@@ -586,11 +553,6 @@ def _packed(output: Floats) -> list[bytes]:
     content = output.astype("<f8", copy=False).tobytes()
     width = 8 if output.ndim == 1 else 8 * output.shape[1]
     return [content[i : i + width] for i in range(0, len(content), width)]
-
-
-def _close_opened(opening: "Future[Engine]") -> None:
-    if opening.exception() is None:
-        opening.result().close()
 
 
 def _close(engines: Sequence[predict.Lane | Engine]) -> None:
