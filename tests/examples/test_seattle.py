@@ -25,7 +25,7 @@ def test_yesterday_is_the_baseline(seattle: Project) -> None:
     roles = seattle.roles()
     version = roles.versions[str(roles.incumbent)]
     assert (roles.incumbent, version.description) == (roles.baseline, "last value")
-    _, held_out = seattle.split(seattle.known(None, seattle.clock()))
+    _, held_out = seattle.gate.split(seattle.known(None, seattle.clock()))
     assert len(held_out) == 365
     columns = held_out.columns(version.signature)
     losses = seattle.losses(version.name, columns, held_out.truth(version.signature))

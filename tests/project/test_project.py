@@ -107,7 +107,7 @@ def test_no_label_is_known_too_early(project: Project) -> None:
     """At a moment of the past `known` gives the rows whose label was there by then, and no later one."""
     known = project.known(None, day(20))
     assert known.known_at.max() < day(20)
-    train, held_out = project.split(known)
+    train, held_out = project.gate.split(known)
     assert train.known_at.max() < held_out.at.min()
 
 
@@ -120,7 +120,7 @@ def test_register_keeps_golden_rows_and_reopens(tmp_path: Path) -> None:
         assert version is not None
         columns = project.known(None, NOW).columns(version.signature)
         said = project.predict(version.name, columns)
-        assert len(project._golden(version)) == 50
+        assert len(artefact.golden_rows(project.facts.blobs, version.manifest)) == 50
     with open_project(folder) as again:
         np.testing.assert_array_equal(again.predict(version.name, columns), said)
         assert again.version(version.name) == version

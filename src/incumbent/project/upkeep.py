@@ -129,7 +129,7 @@ class Upkeep:
             promote.alarm(ledger, "broken_feed", at=now, actor=actor, reason="; ".join(problems), evidence=checked)
         refresh = self._earned(recipe)
         try:
-            gated = project.judge_recipe(recipe, fed, now, refresh=refresh, holdout=self._as_served(assembled))
+            gated = project.gate.recipe(recipe, fed, now, refresh=refresh, holdout=self._as_served(assembled))
         except NotEnoughData as error:
             return self._refused(cause, Decision("not_enough_data", recipe, str(error)), checked, now)
         promote.record(ledger, gated, actor=actor)
@@ -179,7 +179,7 @@ class Upkeep:
         settings, config = self.project.config.retrain, self.project.config
         if not config.task.time or self.project.facts.log.totals().predictions == 0:
             return None
-        _, held_out = self.project.split(assembled, settings.holdout_days)
+        _, held_out = self.project.gate.split(assembled, settings.holdout_days)
         first = self.project.facts.log.totals().first_at
         served = held_out.between(first, None)
         return served if len(served) >= FEWEST_SERVED else None

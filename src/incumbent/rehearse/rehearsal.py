@@ -116,7 +116,7 @@ class Rehearsal:
             return said
         self.first = first
         project.promote(first.name, gated.sentence, evidence=gated, now=now)
-        tell(f"4 speed     {project.compiled(first.name)}")
+        tell(f"4 speed     {project.speed.compiled(first.name)}")
         tell(f"            {project.speed(first.name, now=now).sentence}")
         teacher = project.config.rehearse.teacher
         if teacher:

@@ -160,6 +160,12 @@ def profile(blobs: Blobs, digest: str) -> dict[str, Json] | None:
     return None if found is None else dict(json.loads(_blob(blobs, found, "profile")))
 
 
+def golden_rows(blobs: Blobs, digest: str) -> list[dict[str, Json]]:
+    """The rows that a version must repeat at every load, as requests would bring them."""
+    rows: list[dict[str, Json]] = json.loads(_blob(blobs, manifest(blobs, digest)["golden"], "golden rows"))["rows"]
+    return rows
+
+
 @dataclass(frozen=True, slots=True)
 class Cleaned:
     """A manifest whose golden rows lost some, and what it replaces: how many rows went, and the blob that held them.

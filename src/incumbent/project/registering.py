@@ -1,0 +1,87 @@
+"""Store a fitted model as the next version of a project.
+
+In: a model and the rows that it was trained on. Out: a Version on the ledger, with signature, golden rows, profile and
+a compiled twin where one was proved. Promotes nothing.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from incumbent.errors import DataError
+from incumbent.loop import promote
+from incumbent.project.rows import Rows
+from incumbent.records import Json, Micros, Signature, Version
+from incumbent.runtimes import artefact, schema
+from incumbent.runtimes.base import Columns
+from incumbent.runtimes.rule import Rule
+from incumbent.stats import drift
+
+if TYPE_CHECKING:
+    from incumbent.project.project import Project
+
+
+def register(
+    project: "Project",
+    model: Any,
+    rows: Any = None,
+    *,
+    description: str = "",
+    recipe: str = "external",
+    parent: str | None = None,
+    runtime: str | None = None,
+    now: Micros | None = None,
+) -> Version:
+    """See `Project.register`."""
+    now = project.clock() if now is None else now
+    trained = project.rows(now).labelled(now) if rows is None else project.read(rows)
+    if not len(trained):
+        raise DataError("found no labelled row, expected the rows that the model was trained on")
+    signature = model.signature if isinstance(model, Rule) else project.signature(trained)
+    roles = project.roles()
+    sample = _spread(trained, 4_000)
+    columns = sample.columns(signature)
+    saved = artefact.save(
+        project.facts.blobs,
+        model,
+        runtime=runtime or artefact.runtime_of(model),
+        signature=signature,
+        sample=columns,
+        versions=project.config.versions,
+        profile=_profile(trained.columns(signature), signature),
+        schema=schema.of(trained.training_frame()).to_json(),
+        facts={"n_rows": len(trained), "since": int(trained.at[0]), "until": int(trained.at[-1]), "recipe": recipe},
+    )
+    version = Version(
+        name=promote.next_version(roles),
+        runtime=saved.runtime,
+        manifest=saved.manifest,
+        signature=signature,
+        serves=saved.serves,
+        recipe=recipe,
+        parent=parent,
+        trained_until=int(trained.at[-1]) if project.config.task.time else None,
+        n_rows=len(trained),
+        description=description,
+    )
+    promote.register(project.facts.ledger, roles, version, at=now, actor=project.actor, reason=description)
+    return version
+
+
+def _spread(rows: Rows, most: int) -> Rows:
+    """At most `most` rows, evenly over all of them."""
+    if len(rows) <= most:
+        return rows
+    mask = np.zeros(len(rows), dtype=np.bool_)
+    mask[np.linspace(0, len(rows) - 1, most).astype(int)] = True
+    return rows.where(mask)
+
+
+def _profile(columns: Columns, signature: Signature) -> dict[str, Json]:
+    """The counts of each column of the training rows, for drift and for `why`; number arrays have none."""
+    texts = {column.name for column in signature.columns if column.type == "string"}
+    return {
+        name: drift.profile(name, values, kind="category" if name in texts else "numeric").to_dict()
+        for name, values in columns.items()
+        if values.ndim == 1
+    }
