@@ -17,6 +17,7 @@ import typer
 
 from incumbent import config
 from incumbent.cli import app
+from incumbent.cli.groups import OWN
 from incumbent.records import Kind
 from incumbent.stats import metrics
 
@@ -74,7 +75,7 @@ def walk(command: Any, name: str = "incumbent") -> Iterator[tuple[str, Any]]:
         yield name, command
         return
     for word, child in children.items():
-        yield from walk(child, f"{name} {word}")
+        yield from walk(child, name if word == OWN else f"{name} {word}")
 
 
 def _section(section: str, keys: list[tuple[str, Field[Any]]]) -> str:

@@ -1,7 +1,8 @@
 """DOOR 3, for the terminal. Each command is a thin wrapper around what Python can call.
 
     onset      init try register doctor          before there is anything to serve
-    judging    baseline gate live speed upkeep why   the five steps, and why it broke
+    baseline gate                                steps 1 and 2
+    judging    live speed upkeep why             steps 3 to 5, and why it broke
     control    status log promote rollback       what production machines need: no judging package is loaded
     access     token                             who may ask the server for what
     keeping    archive forget                    what becomes of old rows, and of those that must go
@@ -14,17 +15,28 @@ Exit codes: 0 ship or done, 1 hold, 2 usage, 3 not enough data, 4 error (every u
 
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 import incumbent
-from incumbent.cli import access, control, judging, keeping, onset, output, rehearsing, serving
+from incumbent.cli import access, baseline, control, gate, judging, keeping, onset, output, rehearsing, serving
 from incumbent.errors import IncumbentError, MissingExtra
+
+
+class _InOrder(TyperGroup):
+    """Onset first, then the five steps in their order, then the rest."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        first = ("try", "init", "register", "doctor", "baseline", "gate", "live", "speed", "upkeep", "why")
+        return [*first, *(name for name in self.commands if name not in first)]
+
 
 app = typer.Typer(
     name="incumbent",
+    cls=_InOrder,
     help="Take a model to production in five steps, and keep it right there.",
     no_args_is_help=True,
     add_completion=False,
@@ -35,7 +47,7 @@ app = typer.Typer(
 JUDGING = {"duckdb", "scipy", "sklearn", "pandas", "lightgbm", "skl2onnx", "onnxmltools", "onnx", "narwhals", "altair",
            "vl_convert", "skops"}  # fmt: skip
 
-for group in (onset, judging, serving, control, access, keeping, rehearsing):
+for group in (onset, baseline, gate, judging, serving, control, access, keeping, rehearsing):
     group.add_to(app)
 
 
@@ -94,7 +106,8 @@ def run(arguments: list[str]) -> int:
 def _usage(error: TyperException) -> str:
     """What was wrong with the command line, and where its help is."""
     context = getattr(error, "ctx", None)
-    return f"{error.format_message()}\nSee `{context.command_path if context else 'incumbent'} --help`."
+    path = context.command_path if context else "incumbent"
+    return f"{error.format_message()}\nSee `{' '.join(path.split())} --help`."
 
 
 def _failed(error: IncumbentError) -> int:

@@ -1,4 +1,4 @@
-"""The five steps at the terminal, and `why`: each asks the project for evidence and shows it."""
+"""Steps 3 to 5 at the terminal, and `why`: each asks the project for evidence and shows it."""
 
 import time as clocks
 from typing import Annotated, Any, Literal
@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 import typer
 
 from incumbent.cli import options, output
+from incumbent.cli.opening import open_project, shown
 from incumbent.cli.options import HERE, AsJson, Folder, Now, Reason
 from incumbent.errors import IncumbentError
-from incumbent.records import Decision, Evidence, moment
+from incumbent.records import Decision, moment
 from incumbent.server import lifeline
 
 live_app = typer.Typer(no_args_is_help=True, help="Step 3: is it better on live traffic?")
@@ -16,57 +17,10 @@ upkeep_app = typer.Typer(no_args_is_help=True, help="Step 5: is it still right? 
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command()(baseline)
-    app.command()(gate)
     app.add_typer(live_app, name="live")
     app.command()(speed)
     app.add_typer(upkeep_app, name="upkeep")
     app.command()(why)
-
-
-def _open(project: Any) -> Any:
-    """The project, opened in the terminal's name. Imported here: production machines have no judging packages."""
-    from incumbent.project import open_project
-
-    return open_project(project, actor=options.actor())
-
-
-def baseline(project: Folder = HERE, now: Now = None, json: AsJson = False) -> None:
-    """Step 1: fit every naive rule, and make the best the first incumbent."""
-    with _open(project) as opened, output.busy("fitting naive rules"):
-        result = opened.baseline(now=options.moment(now))
-    if json:
-        return output.as_json([_evidence(e) for e in result.evidence])
-    output.table("What must be beaten", ["rule", opened.metric.name, "from", "to"],
-                 [[e.subject, e.numbers["value"], e.numbers["lower"], e.numbers["upper"]]
-                  for e in result.evidence])
-    output.say(result.evidence[0].sentence)
-
-
-def gate(
-    version: Annotated[str | None, typer.Argument(help="A registered version, e.g. v7.")] = None,
-    train: Annotated[bool, typer.Option("--train", help="Train, gate and register in one go.")] = False,
-    recipe: Annotated[str | None, typer.Option(help="With --train: function of the code file.")] = None,
-    project: Folder = HERE,
-    now: Now = None,
-    json: AsJson = False,
-) -> None:
-    """Step 2: is the candidate better than the incumbent on the same held-out rows?"""
-    if train == (version is not None):
-        raise typer.BadParameter("name a version, or say --train (one of the two)")
-    with _open(project) as opened, output.busy("fitting and judging"):
-        at = options.moment(now)
-        if train:
-            registered, evidence = opened.train(recipe, now=at)
-        else:
-            registered, evidence = opened.version(version), opened.gate(version, now=at)
-    if json:
-        output.as_json({"version": registered and registered.name, **_evidence(evidence)})
-    else:
-        output.verdict(evidence)
-        if train and registered:
-            output.say(f"registered as {registered.name}")
-    raise typer.Exit(output.exit_code(evidence.verdict))
 
 
 @live_app.command("start")
@@ -83,7 +37,7 @@ def live_start(
     now: Now = None,
 ) -> None:
     """Start a trial of a version against the incumbent."""
-    with _open(project) as opened:
+    with open_project(project) as opened:
         trial = opened.live.start(version, mode=mode, enrolled=enrolled, reason=reason, now=options.moment(now))
     output.say(f"trial {trial.name}: {trial.challenger} against {trial.incumbent}, {trial.mode}, "
                f"{trial.enrolled:.0%} of the units enrolled")
@@ -92,11 +46,11 @@ def live_start(
 @live_app.command("look")
 def live_look(project: Folder = HERE, now: Now = None, json: AsJson = False) -> None:
     """The running trial's evidence and verdict; changes nothing."""
-    with _open(project) as opened:
+    with open_project(project) as opened:
         evidence = opened.live.look(now=options.moment(now))
         rows = opened.live.table(evidence)
     if json:
-        output.as_json(_evidence(evidence))
+        output.as_json(shown(evidence))
     else:
         output.verdict(evidence)
         output.table("", rows[0], rows[1:])
@@ -106,7 +60,7 @@ def live_look(project: Folder = HERE, now: Now = None, json: AsJson = False) -> 
 @live_app.command("stop")
 def live_stop(reason: Reason, project: Folder = HERE, now: Now = None) -> None:
     """End the running trial; the incumbent stays."""
-    with _open(project) as opened:
+    with open_project(project) as opened:
         opened.live.stop(reason, now=options.moment(now))
     output.say("the trial is over; the incumbent stays")
 
@@ -119,14 +73,14 @@ def speed(
     json: AsJson = False,
 ) -> None:
     """Step 4: does it answer inside its budget? With --distil, make a student that does."""
-    with _open(project) as opened, output.busy("timing single rows" if not distil else "teaching a student"):
+    with open_project(project) as opened, output.busy("timing single rows" if not distil else "teaching a student"):
         at = options.moment(now)
         if distil:
             student, found = opened.distil(distil, now=at)
         else:
             student, found = None, [opened.speed(version, now=at)]
     if json:
-        output.as_json({"student": student and student.name, "evidence": [_evidence(e) for e in found]})
+        output.as_json({"student": student and student.name, "evidence": [shown(e) for e in found]})
     else:
         for evidence in found:
             output.verdict(evidence)
@@ -144,7 +98,7 @@ def upkeep_tick(
 ) -> None:
     """Look at the trial, the watch and what is due; do it, and say why. Running it twice changes nothing more."""
     lifeline.hold()  # a ticker of a supervisor that was killed ends too
-    with _open(project) as opened:
+    with open_project(project) as opened:
         while True:
             try:
                 with output.busy("looking at what is due"):
@@ -167,7 +121,7 @@ def upkeep_reviews(
     json: AsJson = False,
 ) -> None:
     """Rows for people: the least confident, and some by pure chance, with the chance of each."""
-    with _open(project) as opened:
+    with open_project(project) as opened:
         rows = opened.facts.log.reviews(open_only=True, limit=last)
     if json:
         return output.as_json([{"id": r.id, "at": moment(r.at).isoformat(), "reason": r.reason,
@@ -183,10 +137,10 @@ def why(
     json: AsJson = False,
 ) -> None:
     """Why did it break? The cheapest checks first, each with a verdict; causes ranked by their share of the drop."""
-    with _open(project) as opened, output.busy("looking for causes"):
+    with open_project(project) as opened, output.busy("looking for causes"):
         report = opened.why(days=days, now=options.moment(now))
     if json:
-        return output.as_json({"evidence": [_evidence(e) for e in report.evidence],
+        return output.as_json({"evidence": [shown(e) for e in report.evidence],
                                "findings": [_finding(f) for f in report.findings]})
     output.table("Checks, cheapest first", ["check", "verdict", "what was found"],
                  [[e.numbers.get("check", e.subject), e.verdict, e.sentence] for e in report.evidence])
@@ -202,12 +156,6 @@ def _show_decisions(decisions: "list[Decision]", json: bool) -> None:
         output.say(f"{decision.action or decision.verdict}: {decision.reason}")
     if not decisions:
         output.say("nothing is due")
-
-
-def _evidence(evidence: Evidence) -> dict[str, Any]:
-    return {"step": evidence.step, "subject": evidence.subject, "reference": evidence.reference,
-            "verdict": evidence.verdict, "sentence": evidence.sentence, "at": moment(evidence.at).isoformat(),
-            "numbers": evidence.numbers, "measured": evidence.measured}
 
 
 def _finding(finding: Any) -> dict[str, Any]:
