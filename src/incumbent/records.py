@@ -148,8 +148,8 @@ class Review:
 class Response:
     """What one person said of one item, without seeing what anybody else said.
 
-    `study` is the set of questions that it belongs to, `copy` which of the item's blind copies it answers (1, or 2 for a
-    double). `value` is None where the person could not tell. `at` is when it was given, `took_us` how long it took.
+    `study` is the set of questions that it belongs to, `copy` which of the item's blind copies it answers (1, or 2 for
+    a double). `value` is None where the person could not tell. `at` is when it was given, `took_us` how long it took.
     """
 
     study: str

@@ -1,7 +1,7 @@
 """DOOR 3, for the terminal. Each command is a thin wrapper around what Python can call.
 
     onset      init try register doctor          before there is anything to serve
-    baseline gate                                steps 1 and 2
+    baseline gate                                steps 1 (people under it) and 2
     judging    live speed upkeep why             steps 3 to 5, and why it broke
     control    status log promote rollback       what production machines need: no judging package is loaded
     access     token                             who may ask the server for what

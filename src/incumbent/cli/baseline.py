@@ -2,11 +2,12 @@
 
 import typer
 
-from incumbent.cli import groups, options, output
+from incumbent.cli import groups, options, output, people
 from incumbent.cli.opening import open_project, shown
 from incumbent.cli.options import HERE, AsJson, Folder, Now
 
 app = groups.group("Step 1: what must be beaten?")
+app.add_typer(people.app, name="people")
 
 
 def add_to(whole: typer.Typer) -> None:

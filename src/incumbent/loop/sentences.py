@@ -119,6 +119,10 @@ _SENTENCES: dict[str, Callable[[Data], str]] = {
         f"One {data['what']} was erased: {data['predictions']:,} predictions with all that hung on them, "
         f"{data['golden_rows']:,} golden rows"
     ),
+    "StudyStarted": lambda data: (
+        f"Study {data['study']} began: people label {data['n']:,} rows blind, {data['twice']:,} of them twice"
+    ),
+    "StudyFinished": lambda data: f"Study {data['study']} ended: its people are {data['version']}",
     "TokenAdded": lambda data: f"Token {data['name']} was given out for {', '.join(data['scopes'])}",
     "TokenRevoked": lambda data: f"Token {data['name']} was taken back",
 }

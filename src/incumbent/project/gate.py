@@ -25,14 +25,18 @@ class Gate:
     def __init__(self, project: "Project") -> None:
         self.project = project
 
-    def __call__(self, name: str, rows: Any = None, *, now: Micros | None = None) -> Evidence:
+    def __call__(
+        self, name: str, rows: Any = None, *, against: str | None = None, now: Micros | None = None
+    ) -> Evidence:
         """Is a registered version better than the incumbent on the same held-out rows?
 
         Rows that the version was trained on (`trained_until`) are left out where there is a time. Where none is left,
         its recipe is judged by a fit without them; a version without a recipe is judged on rows that may flatter it,
-        and the evidence says so.
+        and the evidence says so. `against` names measured people (a version or a study) to compare with on their rows.
         """
         project = self.project
+        if against is not None:
+            return project.people.gate(name, against, now=now)
         now = project.clock() if now is None else now
         version, roles = project.version(name), project.roles()
         reference = roles.incumbent if roles.incumbent != name else roles.previous

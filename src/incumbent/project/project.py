@@ -2,7 +2,7 @@
 
 In: a folder with incumbent.toml and the user's code. Out: versions, evidence and decisions, all of them on the ledger.
 Every judgement is a step's; every move is one of `loop.promote`'s verbs. The five steps are rooms of their own:
-`baseline`, `gate`, `trials`, `speed`, `upkeep`.
+`baseline` (and `people`), `gate`, `trials`, `speed`, `upkeep`.
 """
 
 from collections.abc import Callable
@@ -23,6 +23,7 @@ from incumbent.loop.log import privacy
 from incumbent.project.baseline import Baseline
 from incumbent.project.code import Code, open_code
 from incumbent.project.gate import Gate
+from incumbent.project.people import People
 from incumbent.project.reasons import case
 from incumbent.project.registering import register
 from incumbent.project.rows import Rows, read
@@ -74,6 +75,7 @@ class Project:
         self.config, self.facts, self.code, self.clock, self.actor = config, facts, code, clock, actor
         self.metric = metrics.get(config.task.metric, config.task.kind)
         self.baseline = Baseline(self)
+        self.people = People(self)
         self.gate = Gate(self)
         self.live = Live(self)
         self.speed = Speed(self)
@@ -187,6 +189,7 @@ class Project:
 
     def promote(self, name: str, reason: str, *, evidence: Evidence | None = None, now: Micros | None = None) -> None:
         """Make a version the incumbent; the one before stays loaded behind it."""
+        promote.answering(self.roles(), name)
         self.predictor(name)
         now = self.clock() if now is None else now
         promote.promote(

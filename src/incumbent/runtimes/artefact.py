@@ -30,6 +30,7 @@ PACKERS: Mapping[str, str] = {
     "onnx": "incumbent.runtimes.onnx:pack",
     "lightgbm": "incumbent.runtimes.lightgbm:pack",
     "sklearn": "incumbent.runtimes.sklearn:pack",
+    "people": "incumbent.runtimes.people:pack",
 }
 """Runtime name -> `pack(model, opening) -> (name of the part, its bytes)`."""
 
@@ -40,6 +41,7 @@ LOADERS: Mapping[str, str] = {
     "twin.onnx": "incumbent.runtimes.onnx:load",
     "model.lightgbm.txt": "incumbent.runtimes.lightgbm:load_text",
     "twin.lightgbm.json": "incumbent.runtimes.lightgbm:load",
+    "people.json": "incumbent.runtimes.people:load",
     "native.skops": "incumbent.runtimes.sklearn:load_skops",
     "native.pickle": "incumbent.runtimes.sklearn:load_pickle",
 }

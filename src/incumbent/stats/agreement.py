@@ -70,7 +70,7 @@ def krippendorff(
     >>> round(result.alpha, 3), result.agreement
     (0.64, 0.8)
     >>> round(krippendorff([[1, 1], [2, 2], [1, 2], [5, 5]], metric="interval").alpha, 3)
-    0.958
+    0.956
     """
     labelled = [[label for label in item if label is not None] for item in items]
     paired = [labels for labels in labelled if len(labels) > 1]

@@ -105,7 +105,7 @@ def judge_outputs(
             )  # fmt: skip
     except (DataError, ValueError) as error:
         found = f"{metric.name} has no value here: {error}"
-    findings = _findings(found, settings, perfect=metric.perfect)
+    findings = _findings(found, settings, perfect=metric.perfect if metric.row_loss is None else 0.0)
     if latency is not None and budget_ms > 0.0:
         findings.append(_latency(latency, budget_ms))
     return _evidence(found, findings, settings, subject, reference, at, looks, latency, budget_ms)

@@ -339,8 +339,9 @@ class Log(Protocol):
         and move nothing. A copy is deleted when its rows move, and whenever `drop_before` or `erase` take any row."""
 
     def drop_before(self, before: Micros) -> Gone:
-        """Delete for good: rows with `at < before` and all that hangs on them, reviews, responses and
-        adjudications of that time, outcomes that were known before it and still wait, and Parquet files that hold nothing younger. Totals count what stays."""
+        """Delete for good: rows with `at < before` and all that hangs on them; reviews, responses and adjudications of
+        that time; outcomes that were known before it and still wait; and Parquet files that hold nothing younger.
+        Totals count what stays."""
 
     def erase(self, ids: Sequence[str]) -> Gone:
         """Delete these predictions for good, with all that hangs on them, wherever it lies; outcomes, reviews,

@@ -15,7 +15,8 @@ from incumbent.storage.postgres.upgrading import upgrade
 
 STORE = Store(lock_timeout_s=0.5)
 
-OLDER = """DROP TABLE response; DROP TABLE adjudication; DROP TABLE tally; DROP TABLE archive; ALTER TABLE prediction DROP COLUMN archived;
+OLDER = """DROP TABLE response; DROP TABLE adjudication; DROP TABLE tally; DROP TABLE archive;
+    ALTER TABLE prediction DROP COLUMN archived;
     CREATE INDEX prediction_served ON prediction (served_by, fallback_reason);
     UPDATE log_version SET version_num = '0001'"""
 """What takes a log back to the tables of revision 0001."""

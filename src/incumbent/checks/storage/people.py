@@ -75,7 +75,7 @@ class PeopleChecks(OpenedLog):
         log.append_adjudications([second])
         assert log.adjudications("p1") == [other, second]
         assert log.adjudications("p1", history=True) == [first, other, second]
-        assert log.responses("p1") == log.adjudications("p2") == []
+        assert not log.responses("p1") and not log.adjudications("p2")
 
     def test_processes_that_answer_at_once_lose_nothing(self, tmp_path: Path) -> None:
         """Each has its own items, and all sent everything twice."""

@@ -51,7 +51,10 @@ def keep_responses(session: Session, responses: Sequence[Response]) -> None:
 
 def responses(session: Session, study: str, history: bool) -> list[Response]:
     """See `storage.base.Log.responses`."""
-    found = [Response(*row[:4], _label(row[4]), *row[5:]) for row in session.rows(_RESPONSES, of=study)]
+    found = [
+        Response(study, item, copy, reviewer, _label(value), at, took_us)
+        for study, item, copy, reviewer, value, at, took_us in session.rows(_RESPONSES, of=study)
+    ]
     if history:
         return found
     latest: dict[tuple[str, int, str], Response] = {}

@@ -1,7 +1,8 @@
 """The Log on SQL: `storage.base.Log`, method by method, but for the hot insert and its upkeep, which a body brings.
 
-What arrives is written by `arrivals`, what people say is `answers`', what leaves is moved or deleted by `leaving`, what is added up is read by `sums`;
-here are the transactions around them, and the reading of rows, whose features may lie in Parquet files.
+What arrives is written by `arrivals`, what people say by `answers`; what leaves is moved or deleted by `leaving`, what
+is added up is read by `sums`. Here are the transactions around them, and the reading of rows, whose features may lie in
+Parquet files.
 """
 
 import threading
