@@ -226,7 +226,8 @@ def people(result: Evidence) -> Chart:
         _chart(rows).mark_point(filled=True, size=90, opacity=1).encode(x=alt.X("value:Q", **x), y=y, color=colour),
     ]
     if numbers.get("ceiling") is not None:
-        line = _chart([{"ceiling": numbers["ceiling"], "said": "a perfect model, by their labels"}])
+        mine = "a perfect model reads this" if numbers["gold"] == "people" else "the most, were their labels the truth"
+        line = _chart([{"ceiling": numbers["ceiling"], "said": mine}])
         at = alt.X("ceiling:Q", **x)
         layers.append(line.mark_rule(color=_colour("good"), strokeWidth=2, strokeDash=[6, 4]).encode(x=at))
         layers.append(

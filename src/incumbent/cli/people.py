@@ -165,5 +165,5 @@ def _table(numbers: Any) -> None:
     rows = [[who, one["value"], one["lower"], one["upper"], one["n"]]
             for who in ("people", "model", "baseline") if (one := numbers[who])]  # fmt: skip
     if numbers.get("ceiling") is not None:
-        rows.append(["a perfect model, by their labels", numbers["ceiling"], None, None, None])
+        rows.append(["the most that reads against their labels", numbers["ceiling"], None, None, None])
     output.table("People and model on the same task", ["", numbers["metric"], "from", "to", "rows"], rows)

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from incumbent.config import Config
 from incumbent.errors import ConfigError
+from incumbent.loop import study
 from incumbent.records import Json, Micros, Signature, Version, micros, moment
 from incumbent.runtimes import artefact
 from incumbent.storage.base import Gone, Ledger, Log
@@ -152,7 +153,7 @@ def forget(
     actor: str,
     reason: str = "",
 ) -> Forgotten:
-    """Erase one unit, or one id, from log, journal, Parquet and golden rows, so that no byte of it is left there.
+    """Erase one unit, or one id, from log, journal, Parquet, golden rows and studies, so that no byte is left there.
 
     `hashed` says how the log keeps a unit, where that is private. The log is read once as a whole. Rows are found by
     their unit, and by the unit's column where that is a feature. Raises ConfigError without a unit or an id, or for
@@ -162,6 +163,12 @@ def forget(
         raise ConfigError("expected one of --unit and --id: whose rows, or which one")
     keys = [] if unit is None else _forms(unit, hashed)
     ids = list(_ids_of(facts.log, config.task.unit, keys)) if id is None else [id]
+    studies = {
+        name: cleaned
+        for name, one in study.studies(facts.ledger.events(types=study.TYPES)).items()
+        if (cleaned := study.without(facts.blobs, one, _goes(config.task.unit, keys, id))) is not None
+    }
+    ids += [item for cleaned in studies.values() for item in cleaned.ids]
     gone = Gone()
     for place in range(0, max(1, len(ids)), _AT_ONCE):
         gone += facts.log.erase(ids[place : place + _AT_ONCE])
@@ -172,11 +179,16 @@ def forget(
         if found is not None and found.manifest:
             rows += found.rows
             old[name], new[name] = found.replaced, found.manifest
-    data = {"what": "id" if unit is None else "unit", **asdict(gone), "golden_rows": rows, "manifests": new}
+    data = {
+        "what": "id" if unit is None else "unit", **asdict(gone), "golden_rows": rows, "manifests": new,
+        "studies": {name: [cleaned.rows, cleaned.gold] for name, cleaned in studies.items()},
+    }  # fmt: skip
     facts.ledger.append("Erased", at=at, actor=actor, reason=reason, data=data)
-    if old and sys.platform != "win32":
+    if (old or studies) and sys.platform != "win32":
         os.sync()  # a power cut must not take the event back, and leave versions without golden rows
     for digest in set(old.values()) - artefact.golden_of(facts.blobs, [*new.values(), *_others(versions, new)]):
+        facts.blobs.delete(digest)
+    for digest in {digest for cleaned in studies.values() for digest in cleaned.replaced}:
         facts.blobs.delete(digest)
     named = [
         name
@@ -196,6 +208,11 @@ def _forms(unit: str, hashed: Callable[[Json], str] | None) -> list[Json]:
     if unit.removeprefix("-").isdecimal() and str(int(unit)) == unit:  # 007 is no number
         forms.append(int(unit))
     return forms if hashed is None else [*forms, *map(hashed, forms)]
+
+
+def _goes(column: str, keys: Sequence[Json], id: str | None) -> Callable[[study.Item], bool]:
+    """Is a row of a study that of the unit, or the one with this id?"""
+    return lambda item: item.id == id or bool(column and artefact.among(item.features.get(column), keys))
 
 
 def _others(versions: Versions, new: Mapping[str, str]) -> list[str]:

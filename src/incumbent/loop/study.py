@@ -9,7 +9,7 @@ double comes later, with another item between at least. What one person was give
 
 import json
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -119,8 +119,8 @@ def studies(events: Iterable[Event]) -> dict[str, Study]:
         elif event.type == "StudyFinished":
             found[data["study"]] = replace(found[data["study"]], version=data["version"])
         elif event.type == "Erased":
-            for name, digest in data.get("studies", {}).items():
-                found[name] = replace(found[name], rows=digest)
+            for name, (rows, gold) in data.get("studies", {}).items():
+                found[name] = replace(found[name], rows=rows, gold=gold)
     return found
 
 
@@ -168,6 +168,41 @@ def _rows(hashed: _Hashed) -> Rows:
         raise StoreDamaged(f"the rows of the study ({hashed.digest[:12]}…) are missing from the store") from None
     items = tuple(None if one is None else Item(one["id"], one["features"]) for one in found["items"])
     return Rows(items, found["pictures"], tuple(found["texts"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """A study's blobs without some rows, the ids of these, and the blobs that held them."""
+
+    rows: str
+    gold: str
+    ids: tuple[str, ...]
+    replaced: tuple[str, ...]
+
+
+def without(blobs: Blobs, study: Study, goes: Callable[[Item], bool]) -> Cleaned | None:
+    """The study without the rows for which `goes` holds: their features, their labels and the files that only they name
+    are in no new blob. None where there is no such row. The old blobs are still there: delete them when nothing names
+    them any more."""
+    old = rows_of(blobs, study.rows)
+    gone = [place for place, item in enumerate(old.items) if item is not None and goes(item)]
+    if not gone:
+        return None
+    items = tuple(None if place in gone else item for place, item in enumerate(old.items))
+    named = {str(value) for item in items if item is not None for value in item.features.values()}
+    pictures, left = {}, []
+    for column, how in old.pictures.items():
+        files = how.get("files", {})
+        left += [digest for value, (digest, _) in files.items() if value not in named]
+        pictures[column] = {**how, **({"files": {v: f for v, f in files.items() if v in named}} if files else {})}
+    gold = json.loads(blobs.get(study.gold))
+    gold["labels"] = [None if place in gone else label for place, label in enumerate(gold["labels"])]
+    return Cleaned(
+        blobs.put(rows_to_bytes(Rows(items, pictures, old.texts))),
+        blobs.put(json.dumps(gold, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()),
+        tuple(item.id for place in gone if (item := old.items[place]) is not None),
+        (study.rows, study.gold, *left),
+    )
 
 
 # --- who gets what
