@@ -5,7 +5,7 @@ import json
 import math
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -250,10 +250,22 @@ class Served:
 
 
 @pytest.fixture
-def url(told: Facts, config: Config) -> Iterator[str]:
-    served = Served(pages(told, config))
-    yield served.url
-    served.stop()
+def serve() -> Iterator[Callable[[Starlette], str]]:
+    """Serve applications until the end of the test; the address of each."""
+    began: list[Served] = []
+
+    def served(app: Starlette) -> str:
+        began.append(Served(app))
+        return began[-1].url
+
+    yield served
+    for one in began:
+        one.stop()
+
+
+@pytest.fixture
+def url(told: Facts, config: Config, serve: Callable[[Starlette], str]) -> str:
+    return serve(pages(told, config))
 
 
 @pytest.fixture(scope="session")

@@ -89,7 +89,7 @@ async def _name(request: Request) -> Response:
     """Remember in this browser who labels here."""
     name = label.checked_name((await _form(request)).get("name", ""))
     answer = RedirectResponse("/label", 303)
-    answer.set_cookie(COOKIE, quote(name), max_age=90 * 86_400, path="/label", httponly=True, samesite="strict")
+    answer.set_cookie(COOKIE, quote(name), max_age=90 * 86_400, path="/", httponly=True, samesite="strict")
     return answer
 
 
