@@ -48,7 +48,8 @@ def answers(folder: Path, wrong_every: int) -> None:
                 assert item is not None
                 truth = int(gold[slot.item] or 0)
                 value: Any = 1 - truth if number % wrong_every == 0 else truth
-                study.answer(opened.facts.ledger, opened.facts.log, of, item, slot, who, value, at=day(40), took_us=10**6)
+                stores = opened.facts.ledger, opened.facts.log
+                study.answer(*stores, of, item, slot, who, value, at=day(40), took_us=10**6)
 
 
 def test_a_study_from_the_draw_to_the_verdict(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

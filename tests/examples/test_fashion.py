@@ -12,7 +12,7 @@ FASHION = Path(__file__).parents[2] / "examples" / "fashion"
 IMAGES = Path("/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz")
 
 pytestmark = pytest.mark.skipif(
-    not IMAGES.exists(), reason="the images are not installed: `make fashion` installs dataset-fashion-mnist, or says how"
+    not IMAGES.exists(), reason="no images: `make fashion` installs the package dataset-fashion-mnist, or says how"
 )
 
 

@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,7 @@ def test_people_who_come_in_any_order_label_everything_once(
         assert max(Counter((one.item, one.reviewer) for one in responses).values()) == 1
     for who in names:
         mine = [one.item for one in responses if one.reviewer == who]
-        assert all(first != second for first, second in zip(mine, mine[1:], strict=False))
+        assert all(first != second for first, second in pairwise(mine))
 
 
 def test_one_person_alone_gets_second_copies_last() -> None:
@@ -160,7 +161,7 @@ def test_people_at_the_same_time_share_the_work(facts: Facts) -> None:
 
     with ThreadPoolExecutor(len(names)) as pool:
         list(pool.map(work, names))
-    while any([finished(facts, of, rows, who) for who in names]):  # what was leased when the others looked
+    while sum(finished(facts, of, rows, who) for who in names):  # what was leased when the others looked
         pass
     given = facts.log.responses("s1", history=True)
     assert max(Counter((one.item, one.copy) for one in given).values()) == 1

@@ -217,7 +217,8 @@ def test_numbers_are_measured_in_their_own_metric(tmp_path: Path) -> None:
 def test_a_published_figure_is_compared_unpaired(project: Project) -> None:
     """On the held-out rows; it takes no part in the gate, and no impossible figure is taken."""
     model = project.fit("train", now=NOW)
-    low, high = project.people.publish(0.5, 5000, source="a paper", now=NOW), project.people.publish(0.97, 5000, now=NOW)
+    low = project.people.publish(0.5, 5000, source="a paper", now=NOW)
+    high = project.people.publish(0.97, 5000, now=NOW)
     assert low.description == "people as published: accuracy 0.5 on 5,000 rows (a paper)"
     assert project.people.result(model.name, people=low.name, now=NOW).verdict == "automate"
     found = project.people.result(model.name, now=NOW)

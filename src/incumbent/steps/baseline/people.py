@@ -412,7 +412,7 @@ def lines(measured: Measured, cost_per_hour: float = 0.0) -> list[str]:
             f"Two people differ, so against one person's numbers a perfect model still reads {measured.metric} "
             f"{measured.ceiling:.4g}."
         )
-    if measured.unsettled:
+    if measured.unsettled and measured.gold == "people":
         wait = "1 row with two different answers waits" if measured.unsettled == 1 else (
             f"{measured.unsettled:,} rows with two different answers wait"
         )
