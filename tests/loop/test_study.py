@@ -82,7 +82,7 @@ def test_people_who_come_in_any_order_label_everything_once(
     idle: set[str] = set()
     while len(idle) < persons:
         who = draw.choice(names)
-        slot = next(study.open_slots(of, rows, responses, who), None)
+        slot = next(study.open_slots(of, rows, responses, who, again=persons == 1), None)
         if slot is None:
             idle.add(who)
             continue
@@ -100,10 +100,21 @@ def test_people_who_come_in_any_order_label_everything_once(
 
 def test_one_person_alone_gets_second_copies_last() -> None:
     """All of them, but for one that would come right after its first."""
-    of, rows, responses = made(10, 4), items(10), list[Response]()
+    of, rows, responses = made(10, 4, ("ann",)), items(10), list[Response]()
     while (slot := next(study.open_slots(of, rows, responses, "ann"), None)) is not None:
         responses.append(said(slot.item, "ann", 1, slot.copy))
     assert [one.copy for one in responses] == [1] * 10 + [2] * 4
+
+
+def test_where_nobody_was_named_a_second_person_may_still_come() -> None:
+    """So who came first gets no second copy, unless they ask for it because they know that they are alone."""
+    of, rows, responses = made(10, 4), items(10), list[Response]()
+    while (slot := next(study.open_slots(of, rows, responses, "ann"), None)) is not None:
+        responses.append(said(slot.item, "ann", 1, slot.copy))
+    assert [one.copy for one in responses] == [1] * 10
+    assert {slot.copy for slot in study.open_slots(of, rows, responses, "ann", again=True)} == {2}
+    responses.append(said(0, "ben", None))
+    assert list(study.open_slots(of, rows, responses, "ann", again=True)) == []
 
 
 def test_a_second_copy_waits_for_the_person_who_was_named() -> None:

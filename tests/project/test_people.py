@@ -197,6 +197,29 @@ def test_without_labels_people_are_held_against_each_other(tmp_path: Path) -> No
         assert version.signature.classes == (0, 1)
 
 
+def test_a_model_is_held_against_the_same_truths_as_people(project: Project) -> None:
+    """New rows without labels, twice each: both are judged by what other people said, on the rows that two answered."""
+    model = project.fit("train", now=NOW)
+    known = project.known(None, NOW)
+    truths = {str(id): label for id, label in zip(known.texts("id"), known.labels(), strict=True)}
+    unlabelled = known.native().assign(late=np.nan)
+    of = project.people.start(unlabelled, n=400, twice=0.8, now=NOW)
+    assert set(gold_of(project, of)) == {None}
+    rows, draw = study.rows_of(project.facts.blobs, of.rows).items, np.random.default_rng(2)
+    for who in ("ann", "ben"):
+        while (slot := study.next_slot(project.facts.ledger, project.facts.log, of, rows, who)) is not None:
+            item = rows[slot.item]
+            assert item is not None
+            value = answer(of, truths[item.id], 0.4, draw)
+            study.answer(project.facts.ledger, project.facts.log, of, item, slot, who, value, at=NOW, took_us=10**6)
+    found = project.people.result(model.name, now=NOW)
+    assert (found.numbers["gold"], found.numbers["n_rows"]) == ("people", 320)
+    # Errors of .4: two people agree on .36 + .16, and a model that is right on .75 reads .75·.6 + .25·.4.
+    assert found.numbers["people"]["value"] == pytest.approx(0.52, abs=0.1)
+    assert found.numbers["model"]["value"] == pytest.approx(0.55, abs=0.1)
+    assert "The truth is what other people said" in found.sentence
+
+
 def test_numbers_are_measured_in_their_own_metric(tmp_path: Path) -> None:
     """Hours of a parcel: people are off by 1, the noise of the task is 1 too, and the margin is a share."""
     write(tmp_path, "[people]\nmargin = 0.5\n", kind="regression", target="hours", metric="squared_error")

@@ -85,7 +85,10 @@ def status(study: Which = None, project: Folder = HERE, json: AsJson = False) ->
 def finish(study: Which = None, project: Folder = HERE, now: Now = None, json: AsJson = False) -> None:
     """End a study: its people become a version to compare with, which answers nobody."""
     with open_project(project) as opened:
+        far = opened.people.progress(study)
         version, measured = opened.people.finish(study, now=options.moment(now))
+    if far.done < far.slots:
+        output.note(f"{far.slots - far.done:,} of {far.slots:,} labels were never given")
     if json:
         return output.as_json({"version": version.name, "description": version.description, **_numbers(measured)})
     output.say(f"{version.name}: {version.description}")

@@ -227,16 +227,16 @@ def open_slots(
 ) -> Iterator[Slot]:
     """The slots that this person may be given, the next one first.
 
-    Nobody gets both copies of an item while there is, or may be, somebody else: two people are named, or two have
-    answered. Who is alone gets the second copies last, never one directly after its first. `again`: what this person
-    skipped comes once more.
+    Nobody gets both copies of an item where there is somebody else. Who is the only one that was named gets the second
+    copies last, never one directly after its first; where nobody was named, and nobody else has answered, only when
+    asked for (`again`): a second person may still come. `again` brings back what this person skipped, too.
     """
     place = {item.id: number for number, item in enumerate(items) if item is not None}
     done = {(place.get(one.item), one.copy) for one in responses if one.value is not None}
     mine = {(place.get(one.item), one.copy): one.value for one in responses if one.reviewer == reviewer}
     seen = {item for item, _ in mine}
     last = next((place.get(one.item) for one in reversed(responses) if one.reviewer == reviewer), None)
-    alone = len(people(study, responses) | {reviewer}) < 2
+    alone = is_alone(study, responses, reviewer) and (again or bool(study.reviewers))
     later: list[Slot] = []
     for slot in dealt(study.n, study.twice, study.seed):
         if slot in done or items[slot.item] is None:
@@ -250,6 +250,11 @@ def open_slots(
         else:
             yield slot
     yield from (slot for slot in later if slot.item != last)
+
+
+def is_alone(study: Study, responses: Iterable[Response], reviewer: str) -> bool:
+    """Is there nobody else, as far as we know?"""
+    return len(people(study, responses) | {reviewer}) < 2
 
 
 def people(study: Study, responses: Iterable[Response]) -> set[str]:

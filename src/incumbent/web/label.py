@@ -65,6 +65,7 @@ def page(facts: Facts, config: Config, person: Person | None, asked: Form) -> Pa
         study.progress(running, rows.items, responses, facts.log.adjudications(running.name), person.name)
     )
     told["mine_skipped"] = sum(one.value is None and one.reviewer == person.name for one in responses)
+    told["alone"] = study.is_alone(running, responses, person.name)
     told["undo"] = last is not None and "slot" not in asked
     item = None if slot is None else rows.items[slot.item]
     if slot is not None and item is not None:
@@ -99,7 +100,7 @@ def settling(facts: Facts, config: Config, person: Person | None) -> Page:
         return told | {
             "item": {"slot": f"{place[id]}-1", **shown(item, rows, config, place[id])},
             "choices": choices(running, values),
-            "said": [word(value) for value in values],
+            "said": list(dict.fromkeys(word(value) for value in values)),
         }
     return told
 
@@ -111,7 +112,7 @@ def _frame(config: Config, running: Study | None, person: Person | None, again: 
     return {
         "task": dashboard.task(config), "study": about, "who": None if person is None else person.name,
         "by_token": person is not None and person.by_token, "item": None, "choices": [], "number": None,
-        "progress": None, "mine_skipped": 0, "again": again, "undo": False, "shown_at": wall(),
+        "progress": None, "mine_skipped": 0, "alone": False, "again": again, "undo": False, "shown_at": wall(),
     }  # fmt: skip
 
 
