@@ -28,7 +28,7 @@ from incumbent.loop import asked as rows_asked
 from incumbent.loop import fold, log, outcome, predict, route, shadow
 from incumbent.loop.asked import Asked, Unanswered
 from incumbent.loop.meter import Meter
-from incumbent.loop.opening import Openings
+from incumbent.loop.opening import Needed, Openings
 from incumbent.records import SECOND, Answer, Micros, Outcome, Request, Roles, Routes, Signature
 from incumbent.runtimes.base import Columns, Floats
 from incumbent.runtimes.reading import Reader
@@ -48,7 +48,10 @@ CHUNK = 256
 
 
 class State:
-    """What a request uses from start to end. `failures`: the error of each version that is not loaded."""
+    """What a request uses from start to end.
+
+    `failures`: the error of each version that is not loaded. `apart`: those whose lane was opened as a challenger's.
+    """
 
     def __init__(
         self,
@@ -57,8 +60,9 @@ class State:
         lanes: Mapping[str, predict.Lane] | None = None,
         shadows: Mapping[str, Engine] | None = None,
         failures: Mapping[str, str] | None = None,
+        apart: frozenset[str] = frozenset(),
     ) -> None:
-        self.roles, self.routes = roles or Roles(), routes
+        self.roles, self.routes, self.apart = roles or Roles(), routes, apart
         self.lanes, self.shadows, self.failures = lanes or {}, shadows or {}, failures or {}
         self.open = 0
         """Requests that use this state now."""
@@ -449,7 +453,7 @@ class Answerer:
             old = self._state
             roles = self._read(old.roles)
             again = bool(old.failures) and self._monotonic() >= self._reload_at
-            if roles.sequence == old.roles.sequence and not again:
+            if roles.sequence == old.roles.sequence and not again and not self.openings.any_done():
                 return False
             while (new := self._opened(roles, old)) is None:
                 self.openings.wait(OPENING_S)
@@ -491,24 +495,32 @@ class Answerer:
             _close(list(unused.values()))
 
     def _opened(self, roles: Roles, old: State) -> State | None:
-        """The state of these roles; None while a version that it needs is being opened."""
+        """The state of these roles; None while a version that it needs is being opened.
+
+        A challenger that was promoted goes on answering from where it was opened apart, until it is open here.
+        """
         routes = route.routes(roles)
         if routes is None:
             return State(roles)
         challenger = (routes.trial.challenger,) if routes.trial and routes.trial.mode == "split" else ()
         answering = dict.fromkeys((*routes.chain, *challenger))
-        needed = [("lane", name) for name in answering if name not in old.lanes]
-        needed += [("shadow", name) for name in routes.shadows if name not in old.shadows]
+        needed: list[Needed] = [("lane", name, name not in routes.chain) for name in answering if name not in old.lanes]
+        needed += [("shadow", name, name not in routes.chain) for name in routes.shadows if name not in old.shadows]
+        wanted: list[Needed] = [("lane", name, False) for name in routes.chain if name in old.apart]
         if not self.openings.are_done(needed, roles.versions):
             return None
+        if self.openings.are_done(wanted, roles.versions):
+            needed, wanted = needed + wanted, []
         failures: dict[str, str] = {}
-        found = self.openings.take(needed, failures)
+        found = self.openings.take(needed, failures, later=wanted)
         lanes = {name: old.lanes[name] for name in answering if name in old.lanes}
-        lanes |= {name: self.chain.lane(each) for (kind, name), each in found.items() if kind == "lane"}
+        lanes |= {name: self.chain.lane(each) for (kind, name, _), each in found.items() if kind == "lane"}
         shadows = {name: old.shadows[name] for name in routes.shadows if name in old.shadows}
-        shadows |= {name: each for (kind, name), each in found.items() if kind == "shadow"}
+        shadows |= {name: each for (kind, name, _), each in found.items() if kind == "shadow"}
+        opened = {name: apart for kind, name, apart in found if kind == "lane"}
+        apart = frozenset(name for name in lanes if opened.get(name, name in old.apart))
         self._reload_at = self._monotonic() + _RELOAD_S
-        return State(roles, routes, lanes, shadows, failures)
+        return State(roles, routes, lanes, shadows, failures, apart)
 
     def close(self) -> None:
         """Give back engines and threads, after `drained`. The stores belong to the caller."""
