@@ -1,8 +1,8 @@
 """Answer requests: the one way in for the server, for scoring and for Python.
 
 In: rows, outcomes and the ledger that other processes append to. Out: answers that are in the log before they leave.
-Composes route, predict, log and shadow. Decides nothing: it follows the ledger, loads and proves what is new beside the
-traffic, then swaps its whole state at once.
+Composes route, predict, log and shadow. Decides nothing, but that a challenger whose breaker latched is let go: it
+follows the ledger, loads and proves what is new beside the traffic, then swaps its whole state at once.
 
 Everything on the path of an answer happens on one event loop, so nothing waits for a thread to be scheduled. What
 arrives between two turns of the loop is one batch: one pass of checks, one call of each version, one commit. There is
@@ -23,9 +23,9 @@ from incumbent.clock import wall
 from incumbent.config import Config
 from incumbent.engines.base import Engine
 from incumbent.engines.opening import OpenEngine
-from incumbent.errors import PredictError, RowError
+from incumbent.errors import LedgerConflict, PredictError, RowError
 from incumbent.loop import asked as rows_asked
-from incumbent.loop import fold, log, outcome, predict, route, shadow
+from incumbent.loop import fold, log, outcome, predict, promote, route, shadow
 from incumbent.loop.asked import Asked, Unanswered
 from incumbent.loop.meter import Meter
 from incumbent.loop.opening import Needed, Openings
@@ -450,6 +450,7 @@ class Answerer:
         the version that is being loaded: a rollback never waits for a challenger that is slow to start.
         """
         with self._following:
+            self._end_latched_trial()
             old = self._state
             roles = self._read(old.roles)
             again = bool(old.failures) and self._monotonic() >= self._reload_at
@@ -462,6 +463,20 @@ class Answerer:
                 roles = self._read(roles)
             self._swap(new)
             return True
+
+    def _end_latched_trial(self) -> None:
+        """A challenger whose breaker latched is let go at once, not at the next tick. (Not on the replay clock, where
+        nothing that the machine does decides.)"""
+        trial = self._state.routes.trial if self._state.routes is not None else None
+        if trial is None or self.clock != "wall" or self.chain.state_of(trial.challenger) != "latched":
+            return
+        roles = self._read(self._state.roles)
+        if roles.trial is not None and roles.trial.name == trial.name:
+            reason = f"the breaker of {trial.challenger} latched: it opened for the third time within ten minutes"
+            with suppress(LedgerConflict):  # somebody else moved: the next look sees what is left to do
+                promote.decide_trial(
+                    self.facts.ledger, roles, "roll_back", at=self.now(), actor="breaker", reason=reason
+                )
 
     def leave(self) -> None:
         """The end is near: `follow` waits for no version any more."""

@@ -430,6 +430,10 @@ class Chain:
         breaker.reset()
         return Lane(engine, breaker, self.deadline_ms, self._clock)
 
+    def state_of(self, name: str) -> State:
+        """How the breaker of a version stands."""
+        return self.breakers[name].state if name in self.breakers else "closed"
+
     def submit(self, group: Group) -> None:
         """Ask the next version in order, and the one after it where it fails."""
         while group.place < len(group.order):
