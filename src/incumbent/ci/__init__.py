@@ -8,7 +8,8 @@
     document     JSON, and KEY=value lines
     page         one self-contained HTML page; the picture alone as SVG or PNG
     places       which files are wanted, and what the service at hand expects
-    writing      all of it or nothing, file by file
+    files        one file, whole or not at all
+    writing      all of them
 
 Judges nothing and reads no store.
 """

@@ -13,8 +13,6 @@ import vl_convert
 from incumbent import charts
 from incumbent.ci.outcome import COLOURS, Outcome, intervals
 
-KINDS = (".svg", ".png")
-
 _OPENING = re.compile(rb"<svg\b[^>]*>")
 _SIZE = re.compile(rb'\b(width|height)="([\d.]+)"')
 _ID = re.compile(r'(\bid="|url\(#|href="#)')

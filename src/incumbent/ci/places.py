@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from incumbent.ci.picture import KINDS
 from incumbent.errors import ConfigError
 
 FOLDER = "incumbent-gate"
+PICTURES = (".svg", ".png")
 NAMES = {
     "summary": "summary.md", "junit": "junit.xml", "json": "gate.json", "openmetrics": "metrics.txt",
     "dotenv": "gate.env", "report": "report.html", "picture": "picture.svg",
@@ -48,8 +48,8 @@ def targets(
     Raises ConfigError for a picture that is neither SVG nor PNG.
     """
     picture = asked.get("picture")
-    if picture is not None and picture.suffix.lower() not in KINDS:
-        expected = ", ".join(KINDS)
+    if picture is not None and picture.suffix.lower() not in PICTURES:
+        expected = ", ".join(PICTURES)
         raise ConfigError(f"--picture {picture}: found the ending {picture.suffix!r}, expected one of {expected}")
     home = folder or (_home(environment) if service else None)
     files = [(name, path) for name in NAMES if (path := asked.get(name)) is not None]

@@ -6,6 +6,7 @@ above 1 MiB). Text from data can neither become markup nor call a person by @nam
 
 import re
 from collections.abc import Callable, Sequence
+from html import escape
 
 from incumbent.ci.outcome import WORDS, Case, Outcome, cases, intervals, next_step
 from incumbent.ci.text import picture
@@ -77,7 +78,7 @@ def _numbers(outcome: Outcome) -> str:
     lines = [f"| {label} | {escaped(_shown(value))} |" for label, value in numbers(outcome)]
     if not lines:
         return ""
-    head = f"<details><summary>Numbers ({escaped(outcome.metric)}, {escaped(outcome.task)})</summary>"
+    head = f"<details><summary>Numbers ({escape(outcome.metric)}, {escape(outcome.task)})</summary>"  # is HTML
     return "\n".join([head, "", "| | |", "| --- | ---: |", *lines, "", "</details>"])
 
 

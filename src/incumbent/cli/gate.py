@@ -8,7 +8,7 @@ import typer
 from typer.exceptions import TyperException
 
 from incumbent import config
-from incumbent.ci import document, places, writing
+from incumbent.ci import document, files, places
 from incumbent.ci.outcome import Outcome, failed
 from incumbent.cli import groups, options, output
 from incumbent.cli.opening import open_project
@@ -65,7 +65,7 @@ def gate(
     asked = {"summary": summary, "junit": junit, "json": json_file, "openmetrics": openmetrics, "dotenv": dotenv,
              "report": report, "picture": picture}  # fmt: skip
     wanted = places.targets(asked, out, os.environ, ci)
-    writing.check(wanted)
+    files.check(wanted.all)
     at = options.moment(now)
     try:
         outcome = _judged(_named(version, candidate, train), recipe, project, at, baseline)
@@ -73,8 +73,7 @@ def gate(
         _tell(error, project, at, wanted)
         raise
     _show(outcome, json, train)
-    writing.write(outcome, wanted)
-    _say_where(wanted)
+    _write(outcome, wanted)
     code = output.exit_code(outcome.verdict)
     raise typer.Exit(0 if allow_not_enough_data and code == output.NOT_ENOUGH_DATA else code)
 
@@ -143,11 +142,16 @@ def _tell(error: Exception, folder: Path, at: Micros | None, wanted: places.Targ
         task = folder.resolve().name
     said = error.format_message() if isinstance(error, TyperException) else ""
     try:
-        writing.write(failed(error, task, at or wall(), said), wanted)
+        _write(failed(error, task, at or wall(), said), wanted)
     except NotWritten as more:
         output.note(str(more))
 
 
-def _say_where(wanted: places.Targets) -> None:
-    if wanted.all:
-        output.note(f"written: {', '.join(str(path) for path in wanted.all)}")
+def _write(outcome: Outcome, wanted: places.Targets) -> None:
+    """Write what is wanted, and say where. Imported here: what draws is no package of production machines."""
+    if not wanted.all:
+        return
+    from incumbent.ci import writing
+
+    writing.write(outcome, wanted)
+    output.note(f"written: {', '.join(str(path) for path in wanted.all)}")
