@@ -62,7 +62,7 @@ class MonthRow(Protocol):
 
 
 class GainRow(Protocol):
-    """A gain with its one-sided bounds (None: there is none), a verdict, and thresholds by the rule's name."""
+    """A gain, its one-sided bounds (None: there is none; a lower one may be alone), a verdict, thresholds by rule."""
 
     @property
     def label(self) -> str: ...
@@ -232,13 +232,15 @@ def gains(rows: Sequence[GainRow], unit: str, colours: Mapping[str, str], title:
     `colours` names the colour of each verdict, `headline` makes the title.
     """
     drawn: list[Row] = [
-        {"label": one.label, "gain": one.gain, "lower": one.lower, "upper": one.upper, "colour": _of(one, colours),
+        {"label": one.label, "gain": one.gain, "colour": _of(one, colours),
+         "lower": one.lower, "upper": one.gain if one.upper is None else one.upper,
          "said": f"{_signed(one.gain)}, {one.verdict.replace('_', ' ')}"}
         for one in rows
     ]  # fmt: skip
     x: Axis = {
         "title": f"gain in {unit}, with its one-sided bounds; right of zero is better",
         "scale": alt.Scale(domain=_around(rows), nice=False),
+        "axis": alt.Axis(tickCount=7),
     }
     named = alt.Axis(labelLimit=220, labelPadding=8, ticks=False, domain=False)
     y = alt.Y("label:N", sort=[row["label"] for row in drawn], title=None, axis=named)
@@ -247,7 +249,7 @@ def gains(rows: Sequence[GainRow], unit: str, colours: Mapping[str, str], title:
     ]
     for colour in dict.fromkeys(_of(one, colours) for one in rows):
         of_it = [row for row in drawn if row["colour"] == colour]
-        mine, bounded = _chart(of_it), _chart([row for row in of_it if None not in (row["lower"], row["upper"])])
+        mine, bounded = _chart(of_it), _chart([row for row in of_it if row["lower"] is not None])
         layers += [
             bounded.mark_rule(color=_colour(colour), strokeWidth=3).encode(x=alt.X("lower:Q", **x), x2="upper:Q", y=y),
             mine.mark_point(color=_colour(colour), filled=True, opacity=1, size=110).encode(

@@ -35,17 +35,21 @@ SLICED = outcome(
     "hold",
     [
         rule("better_by", "ship", threshold=0.02),
-        rule("no_worse_than", "hold", slice="season=winter", threshold=-0.01),
-        rule("no_worse_than", "not_enough_data", slice="season=summer", threshold=-0.01, rows_needed=1234),
+        rule("no_worse_than (season = winter)", "hold", slice="season = winter", threshold=-0.01,
+             gain=-0.05, lower=-0.1),
+        rule("no_worse_than (season = summer)", "not_enough_data", slice="season = summer", threshold=-0.01,
+             gain=0.05, lower=None, rows_needed=1234),
+        rule("no_worse_than (squared_error)", "ship", metric="squared_error", threshold=-1.0, gain=3.0, lower=0.5),
+        rule("min_rows (season = fall)", "not_enough_data", slice="season = fall", threshold=200.0, rows_needed=200),
+        rule("latency_p99_ms", "ship", threshold=5.0),
     ],
-    slices=[
-        {"slice": "season=winter", "verdict": "hold", "gain": -0.05, "lower": -0.1, "upper": 0.02},
-        {"slice": "season=summer", "verdict": "not_enough_data", "gain": 0.05, "lower": None, "upper": None},
-    ],
-)
+)  # fmt: skip
 INVALID = outcome("hold", [rule("valid", "hold", "never ships without valid losses")],
                   gain=None, lower=None, upper=None)  # fmt: skip
+DRY = outcome("hold", [rule("better_by", "hold")], mode="dry_run")
+OFF = outcome("off", [], mode="off", gain=None, lower=None, upper=None)
 ERROR = failed(DataError("there is no incumbent: run `incumbent baseline` first."), "seattle", AT)
 NO_ROWS = failed(NotEnoughData("the split leaves 3 rows, expected more"), "seattle", AT)
 
-ALL = {"ship": SHIP, "hold": HOLD, "few": FEW, "sliced": SLICED, "invalid": INVALID, "error": ERROR, "no rows": NO_ROWS}
+ALL = {"ship": SHIP, "hold": HOLD, "few": FEW, "sliced": SLICED, "invalid": INVALID, "dry": DRY, "off": OFF,
+       "error": ERROR, "no rows": NO_ROWS}  # fmt: skip

@@ -5,7 +5,7 @@ from xml.etree import ElementTree as Xml
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made import ALL, ERROR, FEW, HOLD, NO_ROWS, SLICED, outcome, rule
+from made import ALL, DRY, ERROR, FEW, HOLD, NO_ROWS, OFF, SLICED, outcome, rule
 
 from incumbent.ci import junit
 
@@ -52,9 +52,18 @@ def test_a_rule_is_a_test_case() -> None:
     """Ship passes, hold fails, not enough data is skipped."""
     assert results(suite(junit.xml(SLICED))) == {
         "better_by": "passed",
-        "no_worse_than [season=winter]": "failure",
-        "no_worse_than [season=summer]": "skipped",
+        "no_worse_than (season = winter)": "failure",
+        "no_worse_than (season = summer)": "skipped",
+        "no_worse_than (squared_error)": "passed",
+        "min_rows (season = fall)": "skipped",
+        "latency_p99_ms": "passed",
     }
+
+
+def test_a_gate_that_decides_nothing_fails_no_build() -> None:
+    """A dry run that would hold, and a gate that is off, are skipped."""
+    assert results(suite(junit.xml(DRY))) == {"better_by": "skipped"}
+    assert results(suite(junit.xml(OFF))) == {"gate": "skipped"}
 
 
 def test_an_error_is_an_error_with_its_words() -> None:

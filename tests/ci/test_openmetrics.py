@@ -31,10 +31,12 @@ def test_every_outcome_can_be_read_back(name: str) -> None:
 
 def test_gains_bounds_and_thresholds_are_there_by_slice() -> None:
     found = read(openmetrics.text(SLICED))
-    where = {labels[1]: value for labels, value in found["incumbent_gate_gain"].items()}
-    assert where == {"": 0.0975, "season=winter": -0.05, "season=summer": 0.05}
-    assert len(found["incumbent_gate_gain_lower"]) == 2  # one slice has no bounds
-    assert sorted(found["incumbent_gate_threshold"].values()) == [-0.01, -0.01, 0.02]
+    where = {labels[:2]: value for labels, value in found["incumbent_gate_gain"].items()}
+    own = "absolute_error"
+    assert where == {(own, ""): 0.0975, (own, "season = winter"): -0.05, (own, "season = summer"): 0.05,
+                     ("squared_error", ""): 3.0}  # fmt: skip
+    assert len(found["incumbent_gate_gain_lower"]) == 3  # one slice has no bound
+    assert sorted(found["incumbent_gate_threshold"].values()) == [-1.0, -0.01, -0.01, 0.02]
     assert list(found["incumbent_gate_rows"].values()) == [365.0]
 
 
@@ -53,4 +55,4 @@ def test_rules_of_one_name_are_one_series() -> None:
     lines = [line for line in openmetrics.text(twice).splitlines() if not line.startswith("#")]
     names = sorted(line.rpartition(" ")[0] for line in lines)
     assert all(a != b for a, b in pairwise(names))
-    assert len(read(openmetrics.text(twice))["incumbent_gate_rule"]) == 8
+    assert len(read(openmetrics.text(twice))["incumbent_gate_rule"]) == 10

@@ -1,9 +1,9 @@
 """An outcome says the same to every output: its verdict, its cases, its intervals, and what to do."""
 
 import pytest
-from made import ALL, AT, ERROR, FEW, HOLD, INVALID, NO_ROWS, SHIP, SLICED, outcome, rule
+from made import ALL, AT, ERROR, FEW, HOLD, INVALID, NO_ROWS, OFF, SHIP, SLICED, outcome, rule
 
-from incumbent.ci.outcome import WORDS, cases, failed, intervals, next_step
+from incumbent.ci.outcome import WORDS, cases, drawn, failed, intervals, next_step
 from incumbent.config import Gate
 
 
@@ -26,8 +26,11 @@ def test_every_outcome_has_a_verdict_that_is_known_and_something_to_do(name: str
 def test_a_rule_is_a_case_and_an_error_the_only_one() -> None:
     assert [(one.name, one.verdict) for one in cases(SLICED)] == [
         ("better_by", "ship"),
-        ("no_worse_than [season=winter]", "hold"),
-        ("no_worse_than [season=summer]", "not_enough_data"),
+        ("no_worse_than (season = winter)", "hold"),
+        ("no_worse_than (season = summer)", "not_enough_data"),
+        ("no_worse_than (squared_error)", "ship"),
+        ("min_rows (season = fall)", "not_enough_data"),
+        ("latency_p99_ms", "ship"),
     ]
     assert [(one.name, one.verdict) for one in cases(ERROR)] == [("gate", "error")]
 
@@ -61,16 +64,39 @@ def test_a_threshold_in_the_evidence_goes_before_the_settings() -> None:
 
 
 def test_all_rows_come_first_and_then_each_slice() -> None:
-    """The interval of all rows has the verdict of its own rules; a slice has its own thresholds."""
+    """All rows have the verdict of their own rules, a slice has its own threshold. What has no gain, or another metric,
+    is not on this scale; nor are thresholds that are rows or milliseconds."""
     assert [(one.label, one.verdict, one.thresholds) for one in intervals(SLICED)] == [
         ("all rows", "ship", (("better_by", 0.02),)),
-        ("season=winter", "hold", (("no_worse_than", -0.01),)),
-        ("season=summer", "not_enough_data", (("no_worse_than", -0.01),)),
+        ("season = winter", "hold", (("no_worse_than", -0.01),)),
+        ("season = summer", "not_enough_data", (("no_worse_than", -0.01),)),
     ]
+
+
+def test_a_picture_of_many_slices_shows_all_rows_and_what_does_not_ship() -> None:
+    """In the order of the rules; what ships is left out first, and counted."""
+    verdicts = ["hold" if i % 10 == 7 else "ship" for i in range(90)]
+    rules = [rule("better_by", verdict, slice=f"s = {i}", gain=0.1) for i, verdict in enumerate(verdicts)]
+    shown, left_out = drawn(intervals(outcome("hold", [rule("better_by", "ship"), *rules])))
+    assert (len(shown), left_out) == (20, 71)
+    assert shown[0].label == "all rows"
+    assert [one.label for one in shown if one.verdict == "hold"] == [f"s = {i}" for i in range(7, 90, 10)]
+    assert drawn(shown) == (shown, 0)
 
 
 def test_without_a_gain_there_is_no_interval() -> None:
     assert intervals(INVALID) == intervals(ERROR) == []
+
+
+def test_a_rule_of_a_slice_is_named_after_it() -> None:
+    """Once, where the gate has done so already."""
+    (case,) = cases(outcome("hold", [rule("no_worse_than", "hold", slice="season = winter")]))
+    assert case.name == "no_worse_than (season = winter)"
+
+
+def test_a_gate_that_is_off_is_one_case_that_says_so() -> None:
+    assert [(one.name, one.verdict) for one in cases(OFF)] == [("gate", "off")]
+    assert OFF.title == "Not judged: v7 against v1" and "enforce" in next_step(OFF)
 
 
 def test_one_rule_that_holds_holds_all_rows() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from xml.etree import ElementTree as Xml
 
 import pytest
-from made import ALL, ERROR, FEW, INVALID, NASTY, SHIP, SLICED
+from made import ALL, ERROR, FEW, INVALID, NASTY, SHIP, SLICED, outcome, rule
 
 from incumbent import charts
 from incumbent.ci import picture
@@ -28,7 +28,7 @@ def test_every_outcome_is_a_picture_with_its_verdict(name: str) -> None:
 
 def test_intervals_and_thresholds_are_named() -> None:
     said = words(picture.svg(SLICED))
-    for told in ("all rows", "season=winter", "better_by +0.02", "no_worse_than −0.01", "−0.05, hold",
+    for told in ("all rows", "season = winter", "better_by +0.02", "no_worse_than −0.01", "−0.05, hold",
                  "gain in absolute_error"):  # fmt: skip
         assert told in said
 
@@ -42,16 +42,23 @@ def test_one_file_follows_the_readers_light_or_dark() -> None:
     assert len(ids) == len(set(ids))
 
 
-@pytest.mark.parametrize(("outcome", "colour"), [(SHIP, "good"), (SLICED, "bad"), (FEW, "open"), (ERROR, "bad")])
-def test_the_title_has_the_colour_of_the_verdict(outcome: picture.Outcome, colour: str) -> None:
-    drawn = Xml.fromstring(picture.svg(outcome))
-    titles = [node for node in drawn.iter(f"{SVG}text") if "".join(node.itertext()) == outcome.title]
+@pytest.mark.parametrize(("judged", "colour"), [(SHIP, "good"), (SLICED, "bad"), (FEW, "open"), (ERROR, "bad")])
+def test_the_title_has_the_colour_of_the_verdict(judged: picture.Outcome, colour: str) -> None:
+    drawn = Xml.fromstring(picture.svg(judged))
+    titles = [node for node in drawn.iter(f"{SVG}text") if "".join(node.itertext()) == judged.title]
     assert [node.get("fill") for node in titles] == [charts.LIGHT[colour], charts.DARK[colour]]
 
 
 def test_words_from_outside_are_text() -> None:
     drawn = picture.svg(replace(ERROR, failure=Failure("DataError", NASTY.replace("\x00", ""))))
     assert "<b>bold</b>" in words(drawn)
+
+
+def test_a_thousand_slices_are_a_picture_that_can_be_looked_at() -> None:
+    many = [rule(f"better_by (s = {i})", "ship", slice=f"s = {i}", gain=0.1, lower=0.05) for i in range(1000)]
+    drawn = picture.svg(outcome("ship", [rule("better_by", "ship"), *many]))
+    assert "981 more slices are not drawn" in words(drawn)
+    assert float(Xml.fromstring(drawn).get("height", "")) < 2000
 
 
 def test_no_gain_no_chart() -> None:

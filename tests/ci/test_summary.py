@@ -20,8 +20,9 @@ def test_the_verdict_is_in_the_heading_and_what_to_do_follows(name: str) -> None
 
 def test_each_rule_is_a_row_of_the_table() -> None:
     rows = re.findall(r"^\| (\S+?)(?: .*?)? \| \S+ ([\w ]+) \| .* \| (\S+) \|$", markdown(SLICED), re.MULTILINE)
-    assert rows == [("better\\_by", "ship", "–"), ("no\\_worse\\_than", "hold", "–"),
-                    ("no\\_worse\\_than", "not enough data", "1,234")]  # fmt: skip
+    assert rows[:3] == [("better\\_by", "ship", "–"), ("no\\_worse\\_than", "hold", "–"),
+                        ("no\\_worse\\_than", "not enough data", "1,234")]  # fmt: skip
+    assert len(rows) == 6
 
 
 def test_the_picture_is_text_that_every_service_shows() -> None:

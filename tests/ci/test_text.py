@@ -17,10 +17,16 @@ def drawn(said: str) -> list[str]:
 
 def test_each_interval_has_a_line_and_each_threshold_is_explained() -> None:
     said = picture(intervals(SLICED), "absolute_error")
-    assert [line.split("  ")[0] for line in drawn(said)] == ["all rows", "season=winter", "season=summer"]
+    assert [line.split("  ")[0] for line in drawn(said)] == ["all rows", "season = winter", "season = summer"]
     assert "┊ better_by 0.02   ┊ no_worse_than -0.01" in said
     assert "gain in absolute_error" in said
-    assert "(no bounds)  not enough data" in said
+    assert "(no bounds)  not enough data" in said and "(at least -0.1)  hold" in said
+
+
+def test_more_slices_than_anybody_reads_are_counted() -> None:
+    many = [Interval(f"s = {i}", "ship", 0.1, 0.05, None) for i in range(31)]
+    said = picture(many)
+    assert said.count("●") == 21 and "(11 more slices are not drawn)" in said  # the key has one
 
 
 def test_the_line_of_zero_is_one_column() -> None:

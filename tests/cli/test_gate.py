@@ -54,6 +54,7 @@ def results(path: Path) -> list[str]:
         ("", ["--train", "--recipe", "train_nothing"], 4, "error", ["error"]),
         ("", ["--candidate", "v99"], 4, "error", ["error"]),
         ("", ["v1", "--train"], 2, "error", ["error"]),
+        ("", ["--train", "--now", "yesterday"], 2, "error", ["error"]),
     ],
 )
 def test_every_verdict_writes_every_file(

@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric, StateSetMe
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from incumbent.ci.outcome import ALL_ROWS, WORDS, Outcome, cases, intervals
+from incumbent.ci.outcome import ALL_ROWS, WORDS, Case, Interval, Outcome, cases, intervals
 
 _LEVELS = {
     "incumbent_gate_rows": ("n_rows", "Held-out rows that both were judged on."),
@@ -64,13 +64,21 @@ def _gains(outcome: Outcome) -> Iterator[Metric]:
         "lower": GaugeMetricFamily("incumbent_gate_gain_lower", "One-sided lower bound of the gain.", labels=labels),
         "upper": GaugeMetricFamily("incumbent_gate_gain_upper", "One-sided upper bound of the gain.", labels=labels),
     }
-    for one in intervals(outcome):
-        where = [outcome.task, outcome.metric, "" if one.label == ALL_ROWS else one.label]
+    for metric, where, found in _gained(outcome):
         for field, family in families.items():
-            value = getattr(one, field)
+            value = getattr(found, field, None)
             if value is not None:
-                family.add_metric(where, value)
+                family.add_metric([outcome.task, metric, where], value)
     yield from families.values()
+
+
+def _gained(outcome: Outcome) -> Iterator[tuple[str, str, Case | Interval]]:
+    """What has a gain: metric, slice, and the gain; all rows first, then slices, then other metrics."""
+    for one in intervals(outcome):
+        yield outcome.metric, "" if one.label == ALL_ROWS else one.label, one
+    for case in cases(outcome):
+        if case.metric and case.gain is not None:
+            yield case.metric, case.slice, case
 
 
 def _thresholds(outcome: Outcome) -> Iterator[Metric]:

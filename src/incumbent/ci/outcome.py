@@ -13,33 +13,49 @@ from incumbent.errors import IncumbentError
 from incumbent.records import Evidence, Json, Micros
 
 ERROR = "error"
-WORDS = {"ship": "ship", "hold": "hold", "not_enough_data": "not enough data", ERROR: "error"}
-"""The four verdicts, as people say them."""
-COLOURS = {"ship": "good", "hold": "bad", "not_enough_data": "open", ERROR: "bad"}
+WORDS = {
+    "ship": "ship", "hold": "hold", "not_enough_data": "not enough data", "off": "not judged", ERROR: "error",
+}  # fmt: skip
+"""The verdicts, as people say them."""
+COLOURS = {"ship": "good", "hold": "bad", "not_enough_data": "open", "off": "open", ERROR: "bad"}
 """Their colours, by the names of `charts` and of the stylesheet."""
 ALL_ROWS = "all rows"
+MOST_DRAWN = 20
+"""A picture of more intervals than this is not read."""
+ON_THE_GAIN = ("better_by", "no_worse_than", "not_shown_worse")
+"""Rules that hold a gain against a threshold; that of another rule is a share, a count or milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What one rule says. `slice` is empty for all rows; `threshold` in units of the gain, None where it has none."""
+    """What one rule says.
+
+    `slice` and `metric` are empty for all rows and for the task's own metric. `gain` and its one-sided `lower` bound
+    are None where the rule has none of its own; `threshold` is in units of the gain, None where it draws no line there.
+    """
 
     rule: str
     verdict: str
     sentence: str
     rows_needed: int | None = None
     slice: str = ""
+    metric: str = ""
+    gain: float | None = None
+    lower: float | None = None
     threshold: float | None = None
 
     @property
     def name(self) -> str:
         """The rule, and the slice that it looks at."""
-        return f"{self.rule} [{self.slice}]" if self.slice else self.rule
+        return f"{self.rule} ({self.slice})" if self.slice and self.slice not in self.rule else self.rule
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A gain with its one-sided bounds (None: there is none), and the thresholds that it is held against, by rule."""
+    """A gain with its one-sided bounds (None: there is none), and the thresholds that it is held against, by rule.
+
+    `label` is "all rows" or a slice. A slice has a lower bound alone: that is the one its rule asks for.
+    """
 
     label: str
     verdict: str
@@ -109,21 +125,35 @@ def failed(error: BaseException, task: str, at: Micros, said: str = "") -> Outco
 
 
 def cases(outcome: Outcome) -> list[Case]:
-    """One a rule, in the gate's order; an error is the only case there is."""
-    if outcome.failure:
-        return [Case("gate", outcome.verdict, outcome.failure.sentence)]
-    return [_case(rule, outcome) for rule in outcome.numbers.get("rules", [])]
+    """One a rule, in the gate's order; an error, or a gate that nobody asked, is the only case there is."""
+    rules = outcome.numbers.get("rules")
+    return [_case(rule, outcome) for rule in rules] if rules else [Case("gate", outcome.verdict, outcome.sentence)]
 
 
 def intervals(outcome: Outcome) -> list[Interval]:
-    """The gain on all rows, then on each slice that has one."""
-    found = cases(outcome)
-    whole = [_interval(ALL_ROWS, _together(found) or outcome.verdict, outcome.numbers, found)]
+    """The gain on all rows, then on each slice that has one, all in the task's own metric."""
+    gain = _finite(outcome.numbers.get("gain"))
+    if gain is None:
+        return []
+    own = [one for one in cases(outcome) if not one.metric]
+    verdict = _together([one for one in own if not one.slice]) or outcome.verdict
+    bounds = _finite(outcome.numbers.get("lower")), _finite(outcome.numbers.get("upper"))
+    whole = Interval(ALL_ROWS, verdict, gain, *bounds, _lines([one for one in own if not one.slice]))
     slices = [
-        _interval(str(one.get("slice", "")), str(one.get("verdict", outcome.verdict)), one, found)
-        for one in outcome.numbers.get("slices") or []
+        Interval(one.slice, one.verdict, one.gain, one.lower, None, _lines([one]))
+        for one in own
+        if one.slice and one.gain is not None
     ]
-    return [one for one in whole + slices if one is not None]
+    return [whole, *slices]
+
+
+def drawn(found: list[Interval], most: int = MOST_DRAWN) -> tuple[list[Interval], int]:
+    """What a picture shows, and how many slices it leaves out: all rows stay, then those that ship go first."""
+    if len(found) <= most:
+        return found, 0
+    order = {"hold": 0, "not_enough_data": 1}
+    ranked = sorted(range(1, len(found)), key=lambda place: order.get(found[place].verdict, 2))
+    return [found[place] for place in (0, *sorted(ranked[: most - 1]))], len(found) - most
 
 
 def next_step(outcome: Outcome) -> str:
@@ -137,7 +167,9 @@ def next_step(outcome: Outcome) -> str:
         needed = outcome.numbers.get("rows_needed")
         more = f"hold out about {needed:,} such rows" if needed else "hold out more rows or days"
         return f"The incumbent stays. Come back with more data ({more}), or ask for less (`[gate]`)."
-    return "Nothing was judged, and the incumbent stays. Mend what the message names, and run the gate again."
+    if outcome.verdict == "off":
+        return "`gate.mode = \"enforce\"` in incumbent.toml has it judged."
+    return "There is no verdict, and the incumbent stays. Mend what the message names, and run the gate again."
 
 
 # --- parts
@@ -145,33 +177,31 @@ def next_step(outcome: Outcome) -> str:
 
 def _case(rule: Mapping[str, Json], outcome: Outcome) -> Case:
     name = str(rule["rule"])
-    threshold = rule["threshold"] if "threshold" in rule else _threshold(name, outcome)
-    return Case(name, str(rule["verdict"]), str(rule["sentence"]), rule.get("rows_needed"),
-                str(rule.get("slice") or ""), _finite(threshold))  # fmt: skip
+    return Case(
+        name, str(rule["verdict"]), str(rule["sentence"]), rule.get("rows_needed"), str(rule.get("slice") or ""),
+        str(rule.get("metric") or ""), _finite(rule.get("gain")), _finite(rule.get("lower")),
+        _threshold(name.partition(" (")[0], rule, outcome),
+    )  # fmt: skip
 
 
-def _threshold(rule: str, outcome: Outcome) -> float | None:
-    """Where a rule of `[gate]` draws its line, in units of the gain (as `steps.gate` does)."""
-    if rule == "better_by":
-        return outcome.gate.better_by
-    if rule == "no_worse_than":
-        return -(outcome.gate.no_worse_than or 0.0)
-    return 0.0 if rule == "not_shown_worse" else None
+def _threshold(kind: str, rule: Mapping[str, Json], outcome: Outcome) -> float | None:
+    """Where the rule draws its line in units of the gain: as the evidence says, else by `[gate]`."""
+    if kind not in ON_THE_GAIN:
+        return None
+    if rule.get("threshold") is not None:
+        return _finite(rule["threshold"])
+    return {"better_by": outcome.gate.better_by, "no_worse_than": -(outcome.gate.no_worse_than or 0.0)}.get(kind, 0.0)
+
+
+def _lines(found: list[Case]) -> tuple[tuple[str, float], ...]:
+    """Thresholds, by the kind of rule."""
+    return tuple((one.rule.partition(" (")[0], one.threshold) for one in found if one.threshold is not None)
 
 
 def _together(found: list[Case]) -> str:
-    """The verdict of the rules that look at all rows; empty where there is none."""
-    said = [one.verdict for one in found if not one.slice]
+    """The verdict of some rules; empty where there is none."""
+    said = [one.verdict for one in found]
     return next((verdict for verdict in ("hold", "not_enough_data", "ship") if verdict in said), "")
-
-
-def _interval(label: str, verdict: str, numbers: Mapping[str, Json], found: list[Case]) -> Interval | None:
-    gain = _finite(numbers.get("gain"))
-    if gain is None:
-        return None
-    mine = [one for one in found if one.slice == ("" if label == ALL_ROWS else label) and one.threshold is not None]
-    lines = tuple((one.rule, one.threshold) for one in mine if one.threshold is not None)
-    return Interval(label, verdict, gain, _finite(numbers.get("lower")), _finite(numbers.get("upper")), lines)
 
 
 def _finite(value: Json) -> float | None:

@@ -11,7 +11,7 @@ from html import escape
 import vl_convert
 
 from incumbent import charts
-from incumbent.ci.outcome import COLOURS, Outcome, intervals
+from incumbent.ci.outcome import COLOURS, Outcome, drawn, intervals
 
 _OPENING = re.compile(rb"<svg\b[^>]*>")
 _SIZE = re.compile(rb'\b(width|height)="([\d.]+)"')
@@ -21,28 +21,29 @@ _LINE = 20
 
 def chart(outcome: Outcome) -> charts.Chart | None:
     """The chart for a page or a notebook; None where there is no gain to draw."""
-    found = intervals(outcome)
+    found, left_out = drawn(intervals(outcome))
     if not found or outcome.evidence is None:
         return None
     rows = outcome.numbers.get("n_rows", 0)
     subtitle = f"{outcome.metric} on {rows:,} held-out rows of {outcome.task}"
+    subtitle += f"; {left_out:,} more slices are not drawn" if left_out else ""
     title = charts.headline(outcome.title, subtitle, COLOURS.get(outcome.verdict, "open"))
     return charts.gains(found, outcome.metric, COLOURS, title)
 
 
 def svg(outcome: Outcome) -> bytes:
     """One file with both drawings; the reader's setting shows one of them."""
-    drawn = chart(outcome)
-    if drawn is None:
+    found = chart(outcome)
+    if found is None:
         return _words(outcome)
-    both = charts.both(drawn)
+    both = charts.both(found)
     size = {key.decode(): float(value) for key, value in _SIZE.findall(_opening(both["light"]))}
     return _file(size["width"], size["height"], {theme: _inside(theme, one) for theme, one in both.items()})
 
 
 def png(outcome: Outcome) -> bytes:
     """The light drawing on white, two pixels a point."""
-    light = charts.svg(drawn).decode() if (drawn := chart(outcome)) else _light_words(outcome)
+    light = charts.svg(found).decode() if (found := chart(outcome)) else _light_words(outcome)
     grounded = _OPENING.sub(lambda found: found.group() + _ground("light").encode(), light.encode(), count=1)
     made: bytes = vl_convert.svg_to_png(grounded.decode(), scale=2)
     return made

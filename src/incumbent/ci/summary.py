@@ -13,7 +13,7 @@ from incumbent.ci.text import picture
 from incumbent.records import Json
 
 MOST = 1024 * 1024
-SIGNS = {"ship": "🟢", "hold": "🔴", "not_enough_data": "🟡", "error": "🔴"}
+SIGNS = {"ship": "🟢", "hold": "🔴", "not_enough_data": "🟡", "off": "⚪", "error": "🔴"}
 NUMBERS = {
     "loss_reference": "incumbent", "loss_candidate": "candidate", "gain": "gain", "lower": "at least",
     "upper": "at most", "n_rows": "held-out rows", "n_blocks": "blocks", "method": "interval by",
@@ -24,13 +24,13 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$])")
 
 
 def markdown(outcome: Outcome, most: int = MOST) -> str:
-    """The summary, ending in a line break. Where it would be too large, slices and rules at the end are left out, and
-    it says how many."""
-    found, drawn = cases(outcome), intervals(outcome)
-    said = _whole(outcome, found, picture(drawn, outcome.metric))
+    """The summary, ending in a line break. Where it would be too large, rules at the end are left out, and it says how
+    many."""
+    found, drawn = cases(outcome), picture(intervals(outcome), outcome.metric)
+    said = _whole(outcome, found, drawn)
     if len(said.encode(errors="replace")) <= most:
         return said
-    return _fitting(lambda n: _whole(outcome, found[:n], picture(drawn[:n], outcome.metric), len(found) - n), most)
+    return _fitting(lambda n: _whole(outcome, found[:n], drawn, len(found) - n), most)
 
 
 def numbers(outcome: Outcome) -> list[tuple[str, Json]]:
@@ -89,7 +89,7 @@ def _shown(value: object) -> str:
 
 
 def _fitting(write: Callable[[int], str], most: int) -> str:
-    """The longest that fits, by halving; with no row at all it is a few hundred bytes and the sentence."""
+    """One that fits, by halving the rows; with none it is a few thousand bytes, cut where even they are too many."""
     n = 2**20
     while n:
         n //= 2

@@ -6,7 +6,7 @@ In: intervals. Out: lines of text for a monospaced font: what a step summary, a 
 
 from collections.abc import Sequence
 
-from incumbent.ci.outcome import WORDS, Interval
+from incumbent.ci.outcome import WORDS, Interval, drawn
 
 WIDTH = 49
 LABEL_WIDTH = 28
@@ -26,13 +26,15 @@ def picture(intervals: Sequence[Interval], unit: str = "loss") -> str:
     """
     if not intervals:
         return ""
-    low, high = _room(intervals)
-    labels = [_cut(one.label) for one in intervals]
+    shown, left_out = drawn(list(intervals))
+    low, high = _room(shown)
+    labels = [_cut(one.label) for one in shown]
     wide = max(map(len, labels))
-    named = zip(labels, intervals, strict=True)
+    named = zip(labels, shown, strict=True)
     rows = [f"{label:<{wide}}  {_drawn(one, low, high)}  {_said(one)}" for label, one in named]
+    more = [f"({left_out:,} more slices are not drawn)"] if left_out else []
     margin = " " * (wide + 2)
-    return "\n".join(line.rstrip() for line in [*rows, f"{margin}{_axis(low, high)}", "", *_key(intervals, unit)])
+    return "\n".join(line.rstrip() for line in [*rows, *more, f"{margin}{_axis(low, high)}", "", *_key(shown, unit)])
 
 
 def _room(intervals: Sequence[Interval]) -> tuple[float, float]:
@@ -47,10 +49,12 @@ def _room(intervals: Sequence[Interval]) -> tuple[float, float]:
 def _drawn(one: Interval, low: float, high: float) -> str:
     cells = [" "] * WIDTH
     cells[_place(0.0, low, high)] = ZERO
-    if one.lower is not None and one.upper is not None:
-        first, last = _place(one.lower, low, high), _place(one.upper, low, high)
+    if one.lower is not None:
+        first, last = _place(one.lower, low, high), _place(one.gain if one.upper is None else one.upper, low, high)
+        zero = _place(0.0, low, high)
         cells[first : last + 1] = LINE * (last + 1 - first)
-        cells[_place(0.0, low, high)] = CROSSED if one.lower < 0.0 < one.upper else cells[_place(0.0, low, high)]
+        if first < zero < last:
+            cells[zero] = CROSSED
         cells[first], cells[last] = LEFT, RIGHT
     for _, value in one.thresholds:
         if value != 0.0:
@@ -84,7 +88,9 @@ def _key(intervals: Sequence[Interval], unit: str) -> list[str]:
 
 
 def _said(one: Interval) -> str:
-    bounds = "no bounds" if one.lower is None or one.upper is None else f"{one.lower:+.3g} to {one.upper:+.3g}"
+    bounds = "no bounds" if one.lower is None else f"at least {one.lower:+.3g}"
+    if one.lower is not None and one.upper is not None:
+        bounds = f"{one.lower:+.3g} to {one.upper:+.3g}"
     return f"{one.gain:+.3g} ({bounds})  {WORDS.get(one.verdict, one.verdict)}"
 
 

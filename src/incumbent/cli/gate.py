@@ -66,11 +66,10 @@ def gate(
              "report": report, "picture": picture}  # fmt: skip
     wanted = places.targets(asked, out, os.environ, ci)
     files.check(wanted.all)
-    at = options.moment(now)
     try:
-        outcome = _judged(_named(version, candidate, train), recipe, project, at, baseline)
+        outcome = _judged(_named(version, candidate, train), recipe, project, options.moment(now), baseline)
     except Exception as error:
-        _tell(error, project, at, wanted)
+        _tell(error, project, wanted)
         raise
     _show(outcome, json, train)
     _write(outcome, wanted)
@@ -134,15 +133,15 @@ def _show(outcome: Outcome, json: bool, train: bool) -> None:
         output.say(f"registered as {outcome.version}")
 
 
-def _tell(error: Exception, folder: Path, at: Micros | None, wanted: places.Targets) -> None:
-    """The error in every output; it goes on to the terminal by itself."""
+def _tell(error: Exception, folder: Path, wanted: places.Targets) -> None:
+    """The error in every output, at the wall clock's time; it goes on to the terminal by itself."""
     try:
         task = config.load(folder).task.name
     except ConfigError:
         task = folder.resolve().name
     said = error.format_message() if isinstance(error, TyperException) else ""
     try:
-        _write(failed(error, task, at or wall(), said), wanted)
+        _write(failed(error, task, wall(), said), wanted)
     except NotWritten as more:
         output.note(str(more))
 
