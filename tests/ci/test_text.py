@@ -36,6 +36,13 @@ def test_the_line_of_zero_is_one_column() -> None:
     assert len(places) == 1
 
 
+def test_zero_is_written_below_its_line() -> None:
+    """Where an end of the scale is too near, the end gives way."""
+    for lower in (-5.0, -0.2, 0.5):
+        said = picture([Interval("all", "ship", 4.0, lower, 9.0)]).splitlines()
+        assert said[1][said[0].find("┼" if lower < 0 else "│")] == "0"
+
+
 def test_nothing_to_draw_is_no_text() -> None:
     assert picture([]) == ""
 

@@ -159,7 +159,7 @@ def drawn(found: list[Interval], most: int = MOST_DRAWN) -> tuple[list[Interval]
 def next_step(outcome: Outcome) -> str:
     """What to do now, in one sentence."""
     if outcome.verdict == "ship":
-        who = outcome.version or "it"
+        who = outcome.version or "VERSION"
         return f"`incumbent promote {who} --reason …` makes it the incumbent; `incumbent live start {who}` asks first."
     if outcome.verdict == "hold":
         return "The incumbent stays. The rules that hold say why; `[gate]` in incumbent.toml says what they ask for."

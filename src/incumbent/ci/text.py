@@ -68,16 +68,12 @@ def _place(value: float, low: float, high: float) -> int:
 
 
 def _axis(low: float, high: float) -> str:
-    """The ends of the scale, and zero below its line."""
-    cells = [" "] * (WIDTH + LABEL_WIDTH)
-    zero = _place(0.0, low, high)
-    taken = 0
-    for place, text in sorted({(0, _number(low)), (zero, "0"), (WIDTH - 1, _number(high))}):
+    """Zero below its line, and the ends of the scale where they do not touch it."""
+    cells = [" "] * WIDTH
+    for place, text in ((_place(0.0, low, high), "0"), (0, _number(low)), (WIDTH - 1, _number(high))):
         start = max(min(place - len(text) // 2, WIDTH - len(text)), 0)
-        if (place != zero and text == "0") or start < taken:
-            continue
-        cells[start : start + len(text)] = text
-        taken = start + len(text) + 1
+        if not "".join(cells[max(start - 1, 0) : start + len(text) + 1]).strip():
+            cells[start : start + len(text)] = text
     return "".join(cells)
 
 
