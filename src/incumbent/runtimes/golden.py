@@ -99,8 +99,9 @@ def without(
 
     As many rows of `spare` come in as went: the first that the signature takes, that need not go themselves, and that
     every part answers. None come where a part cannot be opened (`versions` and `known` as for `artefact.open_version`)
-    or does not repeat the golden rows as they were: what is left is as strict as before, and refused at the next load
-    as before. The blob that held the old rows is still there: delete it when nothing names it any more.
+    or does not repeat the golden rows as they were: what is left keeps what was stored of it, so that each load refuses
+    the version by those rows as before. The blob that held the old rows is still there: delete it when nothing names it
+    any more.
     """
     golden, held = artefact.golden(blobs, digest), str(artefact.manifest(blobs, digest)["golden"])
     signature = _signature(blobs, digest)
