@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 import incumbent
+from incumbent.engines import exchange
 from incumbent.loop import fold, predict, promote, route
 from incumbent.records import DAY
 from incumbent.server.access import Access
@@ -160,6 +161,23 @@ def test_no_request_fails_by_a_fault_of_the_challenger(trial: Trial, fault: str)
     assert [kept[each["id"]].fallback_reason for each in theirs] == [each["fallback_reason"] for each in theirs]
     latest_ms = max(row.latency_us for row in kept.values()) / 1e3
     assert latest_ms < 10 * deadline_ms, f"a row waited {latest_ms:.0f} ms, the deadline is {deadline_ms} ms"
+
+
+def test_what_does_not_leave_at_once_is_waited_for_in_a_thread(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small batches are waited for on the loop and large ones in a thread, in any order: each gets its own answer."""
+    monkeypatch.setattr(exchange, "AT_ONCE", 4_000)
+    unit = trial.challenged[0]
+
+    def ask(n: int) -> list[tuple[str, str, str | None]]:
+        rows = [{"unit": unit, "features": {"hour": i % 24, "carrier": "UA"}} for i in range(n)]
+        found = httpx.post(f"{trial.server.url}/v1/predict", json={"rows": rows}, timeout=WAIT_S).json()["predictions"]
+        return [(str(one["probabilities"]), one["served_by"], one["fallback_reason"]) for one in found]
+
+    (alone,) = ask(1)
+    with ThreadPoolExecutor(4) as threads:
+        seen = list(threads.map(ask, [1, 2_000, 1, 300, 5, 2_000, 1, 1, 700, 1] * 3))
+    assert {each[1:] for one in seen for each in one} == {("v3", None)}
+    assert {one[0] for one in seen} == {alone}
 
 
 def test_a_leak_is_bounded(trial: Trial) -> None:

@@ -247,6 +247,7 @@ def _bound(pipe: "Pipe[Any, Any]", seconds: float) -> None:
         return
     limit = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6) or 1)
     with socket.socket(fileno=os.dup(pipe.fileno())) as ours:
+        ours.setblocking(True)  # uvloop made it another when it watched it
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
 

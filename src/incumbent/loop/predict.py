@@ -272,6 +272,7 @@ class Lane:
         left_ms = max(self._deadline_ms - (self._clock() - oldest) * 1e3, self._deadline_ms / 2)
         self.busy = True
         if self._waited is None or not self._fly(self._waited, columns, left_ms, groups, done):
+            self._unwatch()  # the thread reads the same pipe
             self._beside(lambda: self._call(columns, left_ms), lambda said: self._finished(groups, said, done))
 
     def close(self) -> None:
@@ -329,15 +330,18 @@ class Lane:
             flight.timer.cancel()
         engine.ailing = engine.ailing or flight is None
         if engine.ailing:
-            if self._watched is not None:
-                asyncio.get_running_loop().remove_reader(self._watched)
-                self._watched = None
+            self._unwatch()
             self.busy = True
             self._beside(lambda: _mend(engine), lambda _: self._mended())
             if flight is not None:
                 self._tell(flight.groups, said, flight.done)
         elif flight is not None:
             self._finished(flight.groups, said, flight.done)
+
+    def _unwatch(self) -> None:
+        if self._watched is not None:
+            asyncio.get_running_loop().remove_reader(self._watched)
+            self._watched = None
 
     def _mended(self) -> None:
         self.busy = False
