@@ -19,6 +19,8 @@ from contextlib import suppress
 from itertools import repeat
 from typing import Literal
 
+import numpy as np
+
 from incumbent.clock import wall
 from incumbent.config import Config
 from incumbent.engines.base import Engine
@@ -331,9 +333,7 @@ class Answerer:
         ids, ats, texts, units = (
             [column[i] for i in places] for column in (asked.ids, asked.ats, asked.texts, asked.units)
         )
-        versions, *trial = zip(
-            *[(to.version, to.trial, to.phase, to.arm, to.propensity) for to in group.assigned], strict=True
-        )
+        versions, *trial = zip(*group.assigned, strict=True)
         same = repeat(version), repeat(group.reason), repeat(latency)
         kept = zip(ids, ats, texts, versions, same[0], packed, units, *trial, *same[1:], strict=False)
         for i, row, said in zip(places, map(PredictionRow._make, kept), outputs, strict=True):
@@ -578,8 +578,8 @@ def _rows_of(parts: list[tuple[Asked, int, int]]) -> tuple[list[Asked], Sequence
 def _packed(output: Floats) -> list[bytes]:
     """Each row as little-endian doubles, as the log keeps it (`storage.values.packed`)."""
     content = output.astype("<f8", copy=False).tobytes()
-    width = 8 if output.ndim == 1 else 8 * output.shape[1]
-    return [content[i : i + width] for i in range(0, len(content), width)]
+    packed: list[bytes] = np.frombuffer(content, f"V{len(content) // len(output)}").tolist()
+    return packed
 
 
 def _close(engines: Sequence[predict.Lane | Engine]) -> None:
