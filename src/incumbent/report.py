@@ -1,7 +1,7 @@
-"""What did a rehearsal show? One self-contained HTML page.
+"""What did a rehearsal show, and what may be expected at the onset? One self-contained HTML page each.
 
-In: a `Report`, plain values that the rehearsal found. Out: HTML with its style and pictures inside; no script, no
-request to anybody, light and dark. Draws through `charts`; computes nothing and reads no store.
+In: a `Report`, plain values that the rehearsal found; or the evidence of `expect`. Out: HTML with style and pictures
+inside; no script, no request to anybody, light and dark. Draws through `charts`; computes nothing and reads no store.
 """
 
 import re
@@ -92,6 +92,21 @@ class Report:
 def html(report: Report) -> str:
     """The page, as one string that needs nothing beside it."""
     zone = ZoneInfo(report.timezone)
+    pictures = {name: _inline(name, chart) for name, chart in _charts(report, zone).items()}
+    return _templates(zone).get_template("report.html").render(report=report, style=_style(), pictures=pictures)
+
+
+def expectation(evidence: Evidence, task: str, timezone: str) -> str:
+    """The page of `incumbent expect`: floor, ceiling, the curve and the goal, for whoever commissions the model."""
+    zone = ZoneInfo(timezone)
+    drawn = _inline("expect", charts.expectation(evidence)) if evidence.numbers["curve"]["points"] else None
+    page = _templates(zone).get_template("expect.html")
+    return page.render(
+        evidence=evidence, numbers=evidence.numbers, task=task, timezone=timezone, style=_style(), picture=drawn
+    )
+
+
+def _templates(zone: tzinfo) -> Environment:
     templates = Environment(
         loader=PackageLoader("incumbent", "templates"),
         autoescape=True,
@@ -104,13 +119,16 @@ def html(report: Report) -> str:
         "iso": words.iso,
         "number": words.number,
         "percent": words.percent,
+        "phrase": words.phrase,
         "loss": _loss,
         "month": _month,
+        "short": _short,
     }
-    style = files("incumbent.web").joinpath("static", "style.css").read_text(encoding="utf-8")
-    pictures = {name: _inline(name, chart) for name, chart in _charts(report, zone).items()}
-    page = templates.get_template("report.html")
-    return page.render(report=report, style=Markup(style), pictures=pictures)
+    return templates
+
+
+def _style() -> Markup:
+    return Markup(files("incumbent.web").joinpath("static", "style.css").read_text(encoding="utf-8"))
 
 
 def _charts(report: Report, zone: tzinfo) -> dict[str, charts.Chart]:
@@ -139,6 +157,10 @@ def _inline(name: str, chart: charts.Chart) -> Markup:
 
 def _loss(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
+
+
+def _short(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
 
 
 def _month(name: str) -> str:

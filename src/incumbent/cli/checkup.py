@@ -1,9 +1,10 @@
 """What `incumbent doctor` looks at, from recorded facts only. Loads no judging package."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib.util import find_spec
 
+from incumbent.cli.plan import cadence
 from incumbent.config import Config
 from incumbent.errors import IncumbentError
 from incumbent.loop.fold import roles as fold
@@ -43,11 +44,14 @@ def upgraded(config: Config) -> Iterator[str]:
 
 
 def _plan(config: Config) -> Iterator[Check]:
-    for setting in fields(config.plan):
-        value = getattr(config.plan, setting.name)
-        answer = ", ".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else value
-        yield Check(f"plan: {setting.name.replace('_', ' ')}", bool(value), answer if value else "unanswered",
+    for setting, answer in config.plan.answers():
+        yield Check(f"plan: {setting.name.replace('_', ' ')}", answer is not None, answer or "unanswered",
                     f"answer it in [plan] {setting.name}: {setting.metadata['sentence']}")
+    every = cadence(config.plan.retrain)
+    if every:
+        set_to = config.retrain.every
+        yield Check("the plan's cadence is the ticker's", cadence(set_to) == every,
+                    f'plan "{config.plan.retrain}", retrain.every "{set_to}"', f'set retrain.every = "{every}"')
 
 
 def _store(facts: Facts) -> Iterator[Check]:

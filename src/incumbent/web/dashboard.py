@@ -5,7 +5,7 @@ ledger once; sums, draws and decides nothing.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import get_type_hints
 
 from incumbent.config import Config, Plan
@@ -101,15 +101,13 @@ def plan(config: Config) -> list[dict[str, Json]]:
     """The answers of the onset. `answer` is None where nothing was said; `write` says what to write."""
     hints = get_type_hints(Plan)
     told = []
-    for setting in fields(Plan):
-        value = getattr(config.plan, setting.name)
-        unit = setting.metadata["unit"]
-        answer = ", ".join(value) if isinstance(value, tuple) else words.number(value)
-        example = {str: '"…"', float: "1.0"}.get(hints[setting.name], '["…"]')
+    for setting, answer in config.plan.answers():
+        unit = config.task.metric if setting.name == "goal" else setting.metadata["unit"]
+        example = {str: '"…"', tuple[str, ...]: '["…"]'}.get(hints[setting.name], "1.0")
         told.append({
             "key": setting.name,
             "question": setting.metadata["sentence"],
-            "answer": f"{answer} {unit}".strip() if value else None,
+            "answer": f"{answer} {unit}".strip() if answer else None,
             "write": f"{setting.name} = {example}",
         })  # fmt: skip
     return told
