@@ -64,7 +64,8 @@ class Report:
     table's columns: the loop first, then always ship, the prior, the untouched model (their colours follow).
     `overall` is the mean loss of each policy over the months. `split` is `steps.live.trial.table(evidence)`, the
     heading first; `looks` the last evidence of each trial that is drawn. `refused` are decisions against a retrain,
-    or that took one back. `rungs` are empty where speed was not measured.
+    or that took one back. `expected` are (what, value of the metric, where it is from) of the onset and of what was
+    delivered, `expectation` the evidence that is drawn. `rungs` are empty where speed was not measured.
     """
 
     task: str
@@ -85,6 +86,8 @@ class Report:
     broken: Sequence[Broken] = ()
     rungs: Sequence[Rung] = ()
     budget_ms: float = 0.0
+    expected: Sequence[tuple[str, float | None, str]] = ()
+    expectation: Evidence | None = None
     min_gain: float = 0.0
     notes: Sequence[str] = field(default=())
 
@@ -141,6 +144,8 @@ def _charts(report: Report, zone: tzinfo) -> dict[str, charts.Chart]:
     for place, look in enumerate(report.looks):
         if look.numbers.get("series"):
             drawn[f"trial-{place}"] = charts.trial(look, report.min_gain, zone)
+    if report.expectation is not None:
+        drawn["expect"] = charts.expectation(report.expectation)
     if report.rungs:
         drawn["latency"] = charts.latency(report.rungs, report.budget_ms)
     return drawn

@@ -177,7 +177,8 @@ def power_law(laws: Floats, n_rows: int | Integers) -> Floats:
     a, b, c = laws.T
     if np.ndim(n_rows) == 0:
         return np.asarray(a + b * float(n_rows) ** -c)
-    return a[:, None] + b[:, None] * np.asarray(n_rows, dtype=np.float64)[None, :] ** -c[:, None]
+    sizes = np.asarray(n_rows, dtype=np.float64)[None, :]
+    return np.asarray(a[:, None] + b[:, None] * sizes ** -c[:, None])
 
 
 def rows_for(laws: Floats, loss: float) -> Floats:

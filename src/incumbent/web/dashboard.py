@@ -1,14 +1,17 @@
 """The dashboard: who answers, what is behind it, what runs, what the five steps found, the plan, the ledger.
 
 In: the stored facts and the settings. Out: one dictionary, which is the page and its JSON twin. Reads the
-ledger once; sums, draws and decides nothing.
+ledger once; draws and decides nothing. The live loss is the log's own sum, the score the readiness card's.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import get_type_hints
 
+from incumbent import readiness
+from incumbent.clock import wall
 from incumbent.config import Config, Plan
+from incumbent.loop.delivered import Delivered, delivered
 from incumbent.loop.fold import roles as fold
 from incumbent.loop.sentences import sentence
 from incumbent.records import Event, Json, Micros, Roles, Step, Version
@@ -51,6 +54,7 @@ PICTURES = {
     ),
     "loss": ("Loss of what was served, by week", "Mean loss of labelled answers; lower is better."),
     "baseline": ("What must be beaten", "The naive rules on held-out rows, with 95 % intervals."),
+    "expect": ("What may be expected", "A quick model on growing shares of the rows, between floor, ceiling and goal."),
     "latency": ("How fast it answers", "Single-row latency against the budget."),
 }
 
@@ -69,6 +73,8 @@ def page(facts: Facts, config: Config, before: int | None = None, every: bool = 
         "watch": _watch(roles, events),
         "steps": [_step(found, name, question, command) for name, question, command in STEPS],
         "plan": plan(config),
+        "delivered": expected(delivered(config, events, roles, facts.log)),
+        "readiness": _readiness(config, facts, events),
         "pictures": pictures(config, facts),
         "counts": asdict(facts.log.totals()),
         "ledger": ledger(events, roles, before, every),
@@ -111,6 +117,13 @@ def plan(config: Config) -> list[dict[str, Json]]:
             "write": f"{setting.name} = {example}",
         })  # fmt: skip
     return told
+
+
+def expected(one: Delivered) -> dict[str, Json] | None:
+    """What was expected beside what is delivered; None where nobody expected anything (`expect` was not run)."""
+    if one.expected_at is None and one.goal is None:
+        return None
+    return {**asdict(one), "held_out_reaches": one.reaches(one.held_out), "live_reaches": one.reaches(one.live)}
 
 
 def pictures(config: Config, facts: Facts) -> list[dict[str, Json]]:
@@ -170,6 +183,12 @@ def _incumbent(roles: Roles, events: Sequence[Event]) -> dict[str, Json] | None:
         "reason": since.reason,
         "is_baseline": roles.incumbent == roles.baseline,
     }
+
+
+def _readiness(config: Config, facts: Facts, events: Sequence[Event]) -> dict[str, Json]:
+    """The score and its four groups; the lines are on the page of the card."""
+    found = readiness.card(config, facts, wall(), events).to_dict()
+    return {key: found[key] for key in ("score", "band", "groups")}
 
 
 def _behind(roles: Roles) -> list[dict[str, Json]]:

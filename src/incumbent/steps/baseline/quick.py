@@ -72,7 +72,8 @@ def fits(
 
 def matrices(columns: Columns, held: Columns) -> tuple[Floats, Floats]:
     """Both sides as numbers: words are numbered by their order in the training rows, unseen and null ones are NaN."""
-    left, right = [], []
+    left: list[Floats] = []
+    right: list[Floats] = []
     for name, values in columns.items():
         if values.dtype == object:
             known = {word: i for i, word in enumerate(sorted({v for v in values if v is not None}))}
@@ -95,7 +96,8 @@ def _answers(rows: Floats, target: Labels, asked: Floats, signature: Signature, 
         return np.asarray(output, dtype=np.float64)
     if output.ndim == 1:
         output = np.column_stack([1.0 - output, output])
-    return (output * len(rows) + 1.0) / (len(rows) + k)  # a class that a few rows never showed is rare, not impossible
+    smoothed: Floats = (output * len(rows) + 1.0) / (len(rows) + k)  # what a few rows never showed is not impossible
+    return smoothed
 
 
 def _trees(rows: Floats, target: Floats, objective: dict[str, Any]) -> Any:
