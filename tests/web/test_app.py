@@ -31,7 +31,7 @@ def test_the_dashboard_tells_who_answers(client: Any) -> None:
     assert told["trial"]["look"]["numbers"]["looks"] == 10
     assert [step["step"] for step in told["steps"]] == ["baseline", "gate", "live", "speed", "upkeep"]
     assert [bool(step["evidence"]) for step in told["steps"]] == [True, True, True, True, False]
-    assert [line["key"] for line in told["plan"] if line["answer"] is None] == ["fall_back_on", "reviewers"]
+    assert [line["key"] for line in told["plan"] if line["answer"] is None] == ["fall_back_on", "reviewers", "goal"]
     assert told["counts"]["predictions"] == 40
     assert told["counts"]["fallbacks"] == {"timeout": 2}
     assert told["counts"]["pending"] == 1

@@ -124,7 +124,7 @@ def _delivered(value: Delivered) -> list[list[Any]]:
     """What was expected at the onset, and what the incumbent delivers."""
     said = {True: "reaches the goal", False: "short of the goal", None: ""}
     ceiling = value.perfect if value.ceiling is None else value.ceiling
-    expected = [
+    expected: list[list[Any]] = [
         ["floor", value.floor, value.floor_name],
         ["a quick model", value.quick, ""],
         ["ceiling", ceiling, "a perfect score" if value.ceiling is None else "equal rows differ"],

@@ -1,7 +1,7 @@
 """The readiness card: the 28 lines of the ML Test Score, what was found for each, and how to earn it.
 
-In: the stored facts and the settings. Out: one dictionary, which is the page and its JSON twin. Judges nothing: the card
-is `incumbent.readiness`'s. The checks of `incumbent doctor` that open versions are not repeated here.
+In: the stored facts and the settings. Out: one dictionary, which is the page and its JSON twin. Judges nothing: the
+card is `incumbent.readiness`'s. The checks of `incumbent doctor` that open versions are not repeated here.
 """
 
 from incumbent import readiness
