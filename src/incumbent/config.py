@@ -62,7 +62,7 @@ class Plan:
     retrain: str = _setting("", "How often, or on what sign, the model is retrained.")
     reviewers: tuple[str, ...] = _setting((), "Who answers doubtful predictions.")
     goal: float | None = _setting(
-        None, "What the team hopes for on held-out rows; `incumbent expect` says whether it can be reached.", "metric"
+        None, "What the team hopes for on held-out rows; incumbent expect says whether it can be reached.", "metric"
     )
 
     def answers(self) -> Iterator[tuple[Field[Any], str | None]]:

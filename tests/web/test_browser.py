@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 pytestmark = pytest.mark.browser
-PATHS = ["/", "/?all", "/versions/v2", "/review", "/nowhere"]
+PATHS = ["/", "/?all", "/versions/v2", "/review", "/doctor", "/nowhere"]
 
 
 @pytest.fixture

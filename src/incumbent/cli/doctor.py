@@ -1,6 +1,6 @@
 """What is missing, and how ready is it? `incumbent doctor`: checks first, then the readiness card."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -9,7 +9,7 @@ from incumbent.cli import options, output
 from incumbent.cli.checkup import Check, attested, checked, upgraded
 from incumbent.cli.options import HERE, AsJson, Folder, Now
 from incumbent.loop.sentences import sentence
-from incumbent.readiness import GROUPS, Card
+from incumbent.readiness import GROUPS, Card, Line
 from incumbent.records import moment
 
 POINTS = {0.0: "·", 0.5: "½", 1.0: "1"}
@@ -60,8 +60,10 @@ def _say(checks: list[Check], card: Card) -> None:
     output.table("Checks", ["", "check", "found", "what to do"],
                  [["ok" if c.ok else "OPEN", c.name, c.found, "" if c.ok else c.do] for c in checks])
     for group, name in GROUPS.items():
-        output.table(f"\n{name}: {card.groups[group]:g} of 7", ["", "test", "what was found", "how to earn it"],
-                     [_line(line) for line in card.lines if line.test.group == group])
+        output.say(f"\n{name}: {card.groups[group]:g} of 7")
+        for line in card.lines:
+            if line.test.group == group:
+                _line(line)
     output.say("\nReadiness: the smallest of the four groups counts")
     width = max(len(name) for name in GROUPS.values())
     for group, points in card.groups.items():
@@ -70,7 +72,12 @@ def _say(checks: list[Check], card: Card) -> None:
     output.say(f"Score {card.score:g}: {card.band}.")
 
 
-def _line(line: Any) -> list[str]:
+def _line(line: Line) -> None:
+    """What the test says, what was found, and how to earn what is missing."""
     until = "" if line.attested_until is None else f" (until {moment(line.attested_until):%Y-%m-%d})"
-    earn = "" if line.points == 1.0 else line.test.earn
-    return [POINTS[line.points], f"{line.test.id}\n{line.test.says}", f"{line.found}{until}", earn]
+    output.say(f" {POINTS[line.points]}  {line.test.says} [{line.test.id}]")
+    output.say(f"      {line.found}{until}")
+    if line.points < 1.0 and not line.test.attested:
+        output.say(f"      to earn {'the rest' if line.points else 'it'}: {line.test.earn}")
+    elif not line.points:
+        output.say(f"      to earn half a point: {line.test.earn}")

@@ -59,8 +59,8 @@ class Card:
         lines: list[Json] = [
             {
                 "id": line.test.id, "group": line.test.group, "says": line.test.says, "points": line.points,
-                "found": line.found, "earn": line.test.earn, "attested_by": line.attested_by,
-                "attested_until": line.attested_until,
+                "found": line.found, "earn": line.test.earn, "attested_only": line.test.attested,
+                "attested_by": line.attested_by, "attested_until": line.attested_until,
             }
             for line in self.lines
         ]  # fmt: skip

@@ -115,10 +115,16 @@ def simpler(known: Known) -> Found:
     gate = known.gate_of(model)
     if not naive or gate is None:
         return NOTHING, f"{model.name} was not held against the naive rules"
-    rules = len([told for told in naive if told["at"] == naive[-1]["at"]])
     if gate["verdict"] != "ship":
         return NOTHING, f"the gate's word on {model.name}: {gate['verdict'].replace('_', ' ')}"
-    return BY_ITSELF, f"{rules} naive rules were fitted, and the gate shipped {model.name} against {gate['reference']}"
+    rules = {name for name, version in known.roles.versions.items() if version.runtime == "rule"}
+    beat = [told for told in known.of("gate") if told["verdict"] == "ship" and told["reference"] in rules]
+    if not beat:
+        return NOTHING, "no model was shipped against a naive rule"
+    fitted = {told["subject"] for told in naive}
+    first = f"{len(fitted)} naive rules were fitted, and {beat[0]['subject']} beat the best"
+    line = "" if gate["reference"] in rules else f"; {model.name} took its place over {gate['reference']} since"
+    return BY_ITSELF, first + line
 
 
 def slices(known: Known) -> Found:

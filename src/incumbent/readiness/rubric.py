@@ -101,9 +101,9 @@ TESTS = (
          "set retrain.every, and let the ticker run"),
     Test("monitoring-numbers", "No NaN and no infinity leaves it",
          "serve: an output that is no finite number is counted, and the fallback answers"),
-    Test("monitoring-speed", "It has not become slower",
+    Test("monitoring-speed", "How fast it answers is held against a budget",
          "set plan.latency_budget_ms and run `incumbent speed` on the incumbent"),
-    Test("monitoring-quality", "It is as good on what it serves as it was",
+    Test("monitoring-quality", "How good it is on what it serves is watched",
          "post outcomes and let the ticker run: trials, watches and harm alarms look at them"),
 )  # fmt: skip
 BY_ID = {test.id: test for test in TESTS}
