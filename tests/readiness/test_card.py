@@ -107,6 +107,12 @@ def test_there_are_28_tests_in_four_groups_of_seven() -> None:
     assert len({test.says for test in TESTS} | {test.earn for test in TESTS}) == 56
 
 
+def test_every_test_is_documented() -> None:
+    """docs/doctor.md has a row for each, in the same words."""
+    page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text(encoding="utf-8")
+    assert [test.id for test in TESTS if f"| `{test.id}` | {test.says} |" not in page] == []
+
+
 @pytest.mark.parametrize(
     ("score", "word"),
     [(0, "research project"), (0.5, "holes"), (1, "holes"), (1.5, "first pass"), (3, "reasonably"), (5, "strongly"),

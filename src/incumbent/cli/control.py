@@ -35,7 +35,7 @@ def status(project: Folder = HERE, json: AsJson = False) -> None:
         events = facts.ledger.events()
         roles = fold(events)
         totals = facts.log.totals()
-        value = delivered(settings, events, roles, facts.log)
+        value = delivered(settings, events, roles, facts.log, totals)
     found: dict[str, Any] = {
         "task": settings.task.name,
         "incumbent": roles.incumbent,

@@ -11,7 +11,7 @@ from incumbent.config import Config
 from incumbent.records import DAY, Event, Json, Micros, Roles, Version
 from incumbent.stats import metrics
 from incumbent.stats.metrics import UNITS_PER_ONE
-from incumbent.storage.base import Log
+from incumbent.storage.base import Log, Totals
 
 LATEST: Micros = 28 * DAY
 """How much of the log counts as the latest."""
@@ -47,15 +47,18 @@ class Delivered:
         return value <= self.goal if self.lower_is_better else value >= self.goal
 
 
-def delivered(config: Config, events: Sequence[Event], roles: Roles, log: Log) -> Delivered:
-    """The record as of the last event and the last logged answer."""
+def delivered(
+    config: Config, events: Sequence[Event], roles: Roles, log: Log, totals: Totals | None = None
+) -> Delivered:
+    """The record as of the last event and the last logged answer. `totals` spares counting the log again."""
     metric = metrics.get(config.task.metric, config.task.kind)
     found = [event.data["evidence"] for event in events if event.data.get("evidence")]
     expected = next((one for one in reversed(found) if one["step"] == "expect"), None)
     numbers = expected["numbers"] if expected else {}
     points = numbers.get("curve", {}).get("points", [])
     loss = None if roles.incumbent is None else held_out(roles.versions[roles.incumbent], events)
-    rows, units = _live(events, roles, log) if metric.row_loss is not None else (0, 0)
+    last = (log.totals() if totals is None else totals).last_at
+    rows, units = (0, 0) if metric.row_loss is None or last is None else _live(events, last, log)
     return Delivered(
         metric.name,
         metric.lower_is_better,
@@ -101,11 +104,10 @@ def held_out(version: Version, events: Sequence[Event]) -> float | None:
     return None
 
 
-def _live(events: Sequence[Event], roles: Roles, log: Log) -> tuple[int, int]:
+def _live(events: Sequence[Event], last: Micros, log: Log) -> tuple[int, int]:
     """(labelled rows, sum of their losses in 1e-9) of the latest answers since the incumbent is in office."""
-    last = log.totals().last_at
     moves = [event.at for event in events if event.type in ("Promoted", "RolledBack")]
-    if last is None or not moves:
+    if not moves:
         return 0, 0
     since = max(moves[-1], last - LATEST)
     sums = log.period_sums(LATEST, since, last + 1, last + LATEST)

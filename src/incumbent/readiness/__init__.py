@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from incumbent.config import Config
+from incumbent.loop.delivered import Delivered, delivered
 from incumbent.loop.fold import roles as fold
 from incumbent.readiness.found import BY_HAND, FOUND
 from incumbent.readiness.reading import known
 from incumbent.readiness.rubric import BY_ID, GROUPS, TESTS, Test, band
 from incumbent.records import DAY, Event, Json, Micros
+from incumbent.storage.base import Totals
 from incumbent.storage.opening import Facts
 
 __all__ = ["BY_ID", "EXPIRES", "GROUPS", "Card", "Line", "card"]
@@ -70,14 +72,27 @@ class Card:
         return {"score": self.score, "band": self.band, "groups": groups, "lines": lines}
 
 
-def card(config: Config, facts: Facts, now: Micros, events: Sequence[Event] | None = None) -> Card:
-    """The card at `now`, which decides what a person's word still counts; ages are those at the last logged answer."""
+def card(
+    config: Config,
+    facts: Facts,
+    now: Micros,
+    events: Sequence[Event] | None = None,
+    totals: Totals | None = None,
+    told: Delivered | None = None,
+) -> Card:
+    """The card at `now`, which decides whose word still counts; ages are those at the last logged answer.
+
+    `events`, `totals` and `told` (what is delivered) spare reading them again.
+    """
     events = facts.ledger.events() if events is None else events
-    told = known(config, facts, events, fold(events))
+    totals = facts.log.totals() if totals is None else totals
+    roles = fold(events)
+    told = delivered(config, events, roles, facts.log, totals) if told is None else told
+    seen = known(config, facts, events, roles, totals, told)
     words = {event.data["test"]: event for event in events if event.type == "Attested" and event.at + EXPIRES > now}
     lines = []
     for test in TESTS:
-        points, said = FOUND[test.id](told) if test.id in FOUND else (0.0, "no fact that is recorded shows it")
+        points, said = FOUND[test.id](seen) if test.id in FOUND else (0.0, "no fact that is recorded shows it")
         word = words.get(test.id)
         if word is None:
             lines.append(Line(test, points, said))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from incumbent.config import Config
 from incumbent.errors import IncumbentError
-from incumbent.loop.delivered import Delivered, delivered, gated
+from incumbent.loop.delivered import Delivered, gated
 from incumbent.records import DAY, Event, Json, Micros, Roles, Version
 from incumbent.runtimes import artefact
 from incumbent.storage.base import Blobs, Totals
@@ -51,13 +51,12 @@ class Known:
         return gated(version, self.events)
 
 
-def known(config: Config, facts: Facts, events: Sequence[Event], roles: Roles) -> Known:
+def known(
+    config: Config, facts: Facts, events: Sequence[Event], roles: Roles, totals: Totals, told: Delivered
+) -> Known:
     """Read what the tests ask for; a manifest that cannot be read is left out."""
     evidence = [(event, event.data["evidence"]) for event in events if event.data.get("evidence")]
-    return Known(
-        config, events, roles, facts.log.totals(), delivered(config, events, roles, facts.log), evidence,
-        dict(_manifests(facts.blobs, roles)),
-    )  # fmt: skip
+    return Known(config, events, roles, totals, told, evidence, dict(_manifests(facts.blobs, roles)))
 
 
 def recipe_of(version: Version) -> str:

@@ -14,6 +14,7 @@ from incumbent.config import Config, Plan
 from incumbent.loop.delivered import Delivered, delivered
 from incumbent.loop.fold import roles as fold
 from incumbent.loop.sentences import sentence
+from incumbent.readiness import Card
 from incumbent.records import Event, Json, Micros, Roles, Step, Version
 from incumbent.storage.opening import Facts
 from incumbent.storage.pictures import Pictures
@@ -65,6 +66,8 @@ def page(facts: Facts, config: Config, before: int | None = None, every: bool = 
     events = facts.ledger.events()
     roles = fold(events)
     found = lying.all_of(events)
+    totals = facts.log.totals()
+    value = delivered(config, events, roles, facts.log, totals)
     return {
         "task": task(config),
         "incumbent": _incumbent(roles, events),
@@ -73,10 +76,10 @@ def page(facts: Facts, config: Config, before: int | None = None, every: bool = 
         "watch": _watch(roles, events),
         "steps": [_step(found, name, question, command) for name, question, command in STEPS],
         "plan": plan(config),
-        "delivered": expected(delivered(config, events, roles, facts.log)),
-        "readiness": _readiness(config, facts, events),
+        "delivered": expected(value),
+        "readiness": _short(readiness.card(config, facts, wall(), events, totals, value)),
         "pictures": pictures(config, facts),
-        "counts": asdict(facts.log.totals()),
+        "counts": asdict(totals),
         "ledger": ledger(events, roles, before, every),
     }
 
@@ -185,9 +188,9 @@ def _incumbent(roles: Roles, events: Sequence[Event]) -> dict[str, Json] | None:
     }
 
 
-def _readiness(config: Config, facts: Facts, events: Sequence[Event]) -> dict[str, Json]:
+def _short(card: Card) -> dict[str, Json]:
     """The score and its four groups; the lines are on the page of the card."""
-    found = readiness.card(config, facts, wall(), events).to_dict()
+    found = card.to_dict()
     return {key: found[key] for key in ("score", "band", "groups")}
 
 
