@@ -95,7 +95,7 @@ def dashboard(config: Config, events: Sequence[Event], weeks: Sequence[PeriodSum
     if naive:
         charts["baseline"] = baselines(naive)
     expected = [one for one in found if one.step == "expect"]
-    if expected:
+    if expected and expected[-1].numbers["curve"]["points"]:
         charts["expect"] = expectation(expected[-1])
     return {f"{name}.{theme}": drawn for name, chart in charts.items() for theme, drawn in both(chart).items()}
 

@@ -216,6 +216,15 @@ def test_few_rows_are_not_enough_data() -> None:
     assert found.numbers["curve"]["more"] == [] and len(found.numbers["curve"]["points"]) == 3
 
 
+@pytest.mark.parametrize("n", [20, 99, 100])
+def test_hardly_any_rows_have_a_floor_all_the_same(n: int) -> None:
+    """No size of 100 rows, or one: no curve, and no crash."""
+    found = said(0.1, n=n)
+    assert found.verdict == "not_enough_data" and "Floor (prior of the training rows)" in found.sentence
+    assert len(found.numbers["curve"]["points"]) == n // 100
+    json.dumps(found.numbers, allow_nan=False)
+
+
 def test_nothing_to_learn_puts_the_goal_out_of_reach() -> None:
     """Labels without any tie to the features: whatever the curve does, it does not go below the prior."""
     columns, _ = labelled(4_000)

@@ -83,7 +83,7 @@ def _expected(value: Delivered) -> Iterator[tuple[str, float | None, str]]:
     reached = {True: ": reaches the goal", False: ": short of the goal", None: ""}
     yield "Floor", value.floor, f"the best naive rule, {value.floor_name}"
     yield "Quick model", value.quick, "small boosted trees, at the onset"
-    yield "Goal", value.goal, f"the team's: {(value.verdict or '').replace('_', ' ')}, it was said at the onset"
+    yield "Goal", value.goal, f"the team's; it was called {(value.verdict or '').replace('_', ' ')} at the onset"
     yield "Ceiling", value.perfect if value.ceiling is None else value.ceiling, ceiling
     yield f"{value.incumbent}, held out", value.held_out, f"at its gate{reached[value.reaches(value.held_out)]}"
     yield (

@@ -122,7 +122,7 @@ def curve(sizes: Integers, means: Floats, boot: Floats, n_blocks: int) -> Curve:
     ones for each size of a draw. With fewer than 2 blocks there is no interval and no law.
     """
     if len(sizes) < 2 or n_blocks < 2:
-        few = f"{len(sizes)} sizes and {n_blocks} independent blocks of held-out rows"
+        few = f"{len(sizes)} sizes of 100 rows or more and {n_blocks:,} independent blocks of held-out rows"
         points = tuple(Estimate(int(n), float(m), math.nan, math.nan) for n, m in zip(sizes, means, strict=True))
         return Curve(points, "not_enough_data", f"{few}, expected at least {FEWEST_SIZES} and 2")
     points, beside = _points(sizes, means, boot, n_blocks), _beside(sizes, means, boot)

@@ -46,6 +46,7 @@ MOVES = (
     "WatchStopped",
     "AlarmRaised",
     "RetrainRefused",
+    "Attested",
 )
 PICTURES = {
     "incumbents": ("Who was the incumbent", "Each version's time in office; marks show refusals and alarms."),

@@ -85,6 +85,8 @@ def expect(
 
 def learned(quick: Fits, sample: Sample, metric: Metric) -> Curve:
     """The learning curve of the fits, in mean row losses (or the distance to perfect, where the metric is no mean)."""
+    if not len(quick.sizes):
+        return curve(quick.sizes, np.zeros(0), np.zeros((0, 0)), len(sample.held_truth))
     blocks = np.arange(len(sample.held_truth)) if sample.blocks is None else sample.blocks
     distinct, index = np.unique(blocks, return_inverse=True)
     rows = np.bincount(index).astype(np.float64)
@@ -151,8 +153,8 @@ def _judged(
     """Verdict, sentences (the first says it, the others warn), and the rows that the goal takes."""
     name = metric.name
     last = found.points[-1] if found.points else None
-    quick = f"a quick model on {last.n_rows:,} rows has {name} {value_of(last.loss, metric):.4g}" if last else ""
-    head = f"Floor ({floor.name}): {name} {floor.value:.4g}; {quick}; {_ceiling(irreducible, metric)}."
+    quick = f" a quick model on {last.n_rows:,} rows has {name} {value_of(last.loss, metric):.4g};" if last else ""
+    head = f"Floor ({floor.name}): {name} {floor.value:.4g};{quick} {_ceiling(irreducible, metric)}."
     told = [head]
     if found.verdict == "flat":
         told.append(f"More rows of this kind do not help the quick model: {found.why}.")
