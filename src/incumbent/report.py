@@ -95,14 +95,14 @@ class Report:
 def html(report: Report) -> str:
     """The page, as one string that needs nothing beside it."""
     zone = ZoneInfo(report.timezone)
-    pictures = {name: _inline(name, chart) for name, chart in _charts(report, zone).items()}
+    pictures = {name: inline(name, chart) for name, chart in _charts(report, zone).items()}
     return _templates(zone).get_template("report.html").render(report=report, style=_style(), pictures=pictures)
 
 
 def expectation(evidence: Evidence, task: str, timezone: str) -> str:
     """The page of `incumbent expect`: floor, ceiling, the curve and the goal, for whoever commissions the model."""
     zone = ZoneInfo(timezone)
-    drawn = _inline("expect", charts.expectation(evidence)) if evidence.numbers["curve"]["points"] else None
+    drawn = inline("expect", charts.expectation(evidence)) if evidence.numbers["curve"]["points"] else None
     page = _templates(zone).get_template("expect.html")
     return page.render(
         evidence=evidence, numbers=evidence.numbers, task=task, timezone=timezone, style=_style(), picture=drawn
@@ -151,7 +151,7 @@ def _charts(report: Report, zone: tzinfo) -> dict[str, charts.Chart]:
     return drawn
 
 
-def _inline(name: str, chart: charts.Chart) -> Markup:
+def inline(name: str, chart: charts.Chart) -> Markup:
     """Both drawings of a chart; the stylesheet shows one. Their ids are made different, for they share a page."""
     parts = []
     for theme, drawn in charts.both(chart).items():

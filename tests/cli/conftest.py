@@ -1,4 +1,4 @@
-"""The commands are run on the small project of the tests of `project`."""
+"""The commands are run on the small project of the tests of `project`, as if at a terminal: no CI service is near."""
 
 import sys
 from collections.abc import Iterator
@@ -45,3 +45,10 @@ def project(folder: Path) -> Iterator[Project]:
         found.promote(version.name, "it ships", evidence=evidence, now=day(40))
         traffic(found, day(40), day(50))
         yield found
+
+
+@pytest.fixture(autouse=True)
+def _no_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests may themselves run in continuous integration."""
+    for name in ("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT", "GITLAB_CI"):
+        monkeypatch.delenv(name, raising=False)
