@@ -87,9 +87,11 @@ def init(
     path.write_text(text, encoding="utf-8")
     if not code.exists():
         code.write_text(_CODE.format(name=task["name"], time=task.get("time", "time")), encoding="utf-8")
-        output.say(f"wrote {path} and {code}: fill in load and train, then run `incumbent baseline`")
+        output.say(f"wrote {path} and {code}: fill in load and train, then run `incumbent expect` "
+                   "and `incumbent baseline`")
     else:
-        output.say(f"wrote {path}; {code} was there, and stays as it is: next is `incumbent baseline`")
+        output.say(f"wrote {path}; {code} was there, and stays as it is: next are `incumbent expect` "
+                   "and `incumbent baseline`")
     for sentence in found.said:
         output.say(f"· {sentence}")
     open_ones = [question.key for question in QUESTIONS if not answers[question.key].strip()]
