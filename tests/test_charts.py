@@ -30,6 +30,22 @@ def rule(rank: int, lower: float | None) -> Evidence:
     return Evidence("baseline", f"rule {rank}", "best" if rank == 1 else "beaten", "s", APRIL, None, numbers)
 
 
+def expected(law: bool = True, goal: float | None = 0.14) -> Evidence:
+    """What `expect` records: three sizes, and where there is a law, its line and what it says of more rows."""
+    points = [
+        {"n_rows": n, "value": value, "lower": value - 0.01, "upper": value + 0.01, "along": [value - 0.004, value]}
+        for n, value in ((100, 0.17), (200, 0.16), (400, 0.155))
+    ]
+    line = [{"n_rows": n, "value": 0.15, "lower": 0.14, "upper": 0.16} for n in (100, 800, 4_000)]
+    more = [{**point, "times": times} for times, point in ((2, {**points[2], "n_rows": 800}),)]
+    curve = {"points": points, "line": line if law else [], "more": more if law else []}
+    numbers = {
+        "metric": "brier", "lower_is_better": True, "goal": goal, "floor": {"name": "the prior", "value": 0.18},
+        "people": [{"name": "the desk", "value": 0.15}], "noise": {"value": 0.12}, "curve": curve,
+    }  # fmt: skip
+    return Evidence("expect", "what may be expected", "reachable", "s", APRIL, None, numbers)
+
+
 def event(sequence: int, type: str, day: int, **data: Json) -> Event:
     return Event(sequence, type, APRIL + day * DAY, 0, "tick", "r", data, {}, "", "")
 
@@ -63,6 +79,11 @@ GAINS = [
 DRAWN: dict[str, tuple[Callable[[], charts.Chart], tuple[str, ...]]] = {
     "trial": (lambda: charts.trial(look(SERIES), 0.001, ZONE), ("gain in brier", "promoted above", "no difference")),
     "loss": (lambda: charts.loss(WEEKS, "brier", ZONE, baseline=0.17), ("brier of served answers", "America/New_York")),
+    "expectation": (
+        lambda: charts.expectation(expected()),
+        ("floor: the prior, 0.18", "people: the desk, 0.15", "ceiling: equal rows differ, 0.12", "goal, 0.14", "2 ×"),
+    ),
+    "no law": (lambda: charts.expectation(expected(law=False, goal=None)), ("training rows (log scale)", "floor")),
     "baselines": (lambda: charts.baselines([rule(2, None), rule(1, 0.15)]), ("rule 1", "rule 2", "95 % interval")),
     "policies": (
         lambda: charts.policies(MONTHS, {"loop": "the loop", "prior": "the prior"}, "brier"),
@@ -148,15 +169,15 @@ def test_stretches_in_office_follow_the_ledger() -> None:
 
 
 def test_the_dashboard_draws_what_there_are_facts_for() -> None:
-    """An empty ledger draws nothing; events, looks, rules and weeks each bring their picture in both themes."""
+    """An empty ledger draws nothing; events, looks, rules, expectation and weeks bring a picture in both themes."""
     assert charts.dashboard(CONFIG, [], []) == {}
-    evidence = [rule(1, 0.15), rule(2, 0.16), look(SERIES), look(SERIES, "watch")]
+    evidence = [rule(1, 0.15), rule(2, 0.16), expected(), look(SERIES), look(SERIES, "watch")]
     found = [
         event(8 + i, "EvidenceRecorded", 40, step=one.step, version=one.subject, evidence=as_dict(one))
         for i, one in enumerate(evidence)
     ]
     drawn = charts.dashboard(CONFIG, [*EVENTS, *found], WEEKS)
-    names = {"incumbents", "trial", "loss", "baseline"}
+    names = {"incumbents", "trial", "loss", "baseline", "expect"}
     assert set(drawn) == {f"{name}.{theme}" for name in names for theme in ("light", "dark")}
 
 

@@ -113,6 +113,9 @@ def dashboard(config: Config, events: Sequence[Event], weeks: Sequence[PeriodSum
         charts["loss"] = loss(weeks, config.task.metric, config.zone, baseline=best, of_mean=of_mean)
     if naive:
         charts["baseline"] = baselines(naive)
+    expected = [one for one in found if one.step == "expect"]
+    if expected and expected[-1].numbers["curve"]["points"]:
+        charts["expect"] = expectation(expected[-1])
     return {f"{name}.{theme}": drawn for name, chart in charts.items() for theme, drawn in both(chart).items()}
 
 
@@ -224,6 +227,39 @@ def baselines(rules: Sequence[Evidence]) -> Chart:
         _chart(rows).mark_point(color=_colour("ink"), filled=True, size=70).encode(x=alt.X("value:Q", **x), y=y),
     ]
     return _titled(layers, "Naive rules, the best on top", height=34 * len(rows))
+
+
+def expectation(evidence: Evidence) -> Chart:
+    """The quick model's held-out value by training rows, drawn on by its law, between floor, ceiling and goal."""
+    numbers, curve = evidence.numbers, evidence.numbers["curve"]
+    points: list[Row] = [{**one, "low": one["along"][0], "high": one["along"][1]} for one in curve["points"]]
+    more: list[Row] = [{**one, "said": f"{one['times']} ×"} for one in curve["more"]]
+    levels = [
+        (f"floor: {numbers['floor']['name']}", numbers["floor"]["value"], "baseline"),
+        *((f"people: {one['name']}", one["value"], "untouched") for one in numbers["people"]),
+        ("ceiling: equal rows differ", numbers["noise"]["value"], "good"),
+        ("goal", numbers["goal"], "challenger"),
+    ]
+    side = "lower" if numbers["lower_is_better"] else "higher"
+    y: Axis = {"title": f"{numbers['metric']} on held-out rows, {side} is better", "scale": alt.Scale(zero=False)}
+    axis = alt.Axis(format="~s", tickCount=6, grid=False)
+    x: Axis = {"title": "training rows (log scale)", "scale": alt.Scale(type="log", nice=False), "axis": axis}
+    rows = alt.X("n_rows:Q", **x)
+    line, marks = _chart(curve["line"]).encode(x=rows), _chart(points).encode(x=rows)
+    layers: list[alt.Chart] = [
+        line.mark_area(fill=_colour("incumbent"), opacity=0.16).encode(y=alt.Y("lower:Q", **y), y2="upper:Q"),
+        line.mark_line(color=_colour("incumbent"), strokeWidth=1.5).encode(y=alt.Y("value:Q", **y)),
+        marks.mark_rule(color=_colour("incumbent")).encode(y=alt.Y("low:Q", **y), y2="high:Q"),
+        marks.mark_point(color=_colour("incumbent"), filled=True, size=55, opacity=1).encode(y=alt.Y("value:Q", **y)),
+    ]
+    beyond = _chart(more).encode(x=rows, y=alt.Y("value:Q", **y))
+    if more:
+        hollow = beyond.mark_point(stroke=_colour("incumbent"), fill=_colour("ground"), size=55, opacity=1)
+        layers += [hollow, beyond.mark_text(color=_colour("ink"), dy=-14, align="right").encode(text="said:N")]
+    for said, value, colour in levels:
+        if value is not None:
+            layers += _level(value, f"{said}, {value:.4g}", colour, y, left=colour != "baseline")
+    return _titled(layers, "What a quick model learns from more rows", height=300)
 
 
 def gains(rows: Sequence[GainRow], unit: str, colours: Mapping[str, str], title: alt.TitleParams) -> Chart:
@@ -424,15 +460,18 @@ def _room(bounded: Sequence[Row], min_gain: float) -> list[float]:
     return [min(ends) - room, max(ends) + room]
 
 
-def _level(value: float, label: str, colour: str, y: Axis, under: bool = False) -> list[alt.Chart]:
-    """A horizontal line with its name at the right end, above or under it."""
+def _level(
+    value: float, label: str, colour: str, y: Axis, under: bool = False, *, left: bool = False
+) -> list[alt.Chart]:
+    """A horizontal line with its name at the right (or left) end, above or under it."""
     line = _chart([{"level": value, "label": label}]).encode(y=alt.Y("level:Q", **y))
     text = line.mark_text(
-        color=_colour(colour), align="right", baseline="top" if under else "bottom", dy=4 if under else -4
-    )
+        color=_colour(colour), align="left" if left else "right", baseline="top" if under else "bottom",
+        dy=4 if under else -4,
+    )  # fmt: skip
     return [
         line.mark_rule(color=_colour(colour), strokeDash=[6, 4], strokeWidth=1.5),
-        text.encode(x=alt.value(WIDTH - 2), text="label:N"),
+        text.encode(x=alt.value(6 if left else WIDTH - 2), text="label:N"),
     ]
 
 

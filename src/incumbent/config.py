@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
+from math import isfinite
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -60,6 +61,21 @@ class Plan:
     latency_budget_ms: float = _setting(0.0, "How long one prediction may take (99th percentile).", "ms")
     retrain: str = _setting("", "How often, or on what sign, the model is retrained.")
     reviewers: tuple[str, ...] = _setting((), "Who answers doubtful predictions.")
+    goal: float | None = _setting(
+        None, "What the team hopes for on held-out rows; incumbent expect says whether it can be reached.", "metric"
+    )
+
+    def answers(self) -> Iterator[tuple[Field[Any], str | None]]:
+        """Each question as its field, with the answer as text; None where nothing was said.
+
+        >>> [field.name for field, answer in Plan(beat="people", goal=0.0).answers() if answer]
+        ['beat', 'goal']
+        """
+        for question in fields(self):
+            value = getattr(self, question.name)
+            answered = value is not None if question.name == "goal" else bool(value)
+            text = ", ".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else value
+            yield question, text if answered else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +370,10 @@ def _check(config: Config, where: str) -> None:
         value = getattr(getattr(config, section), name)
         if not 0 < value < 1:
             raise ConfigError(f"{where}: {key} = {value}, expected a share between 0 and 1")
+    if config.plan.latency_budget_ms < 0.0:
+        raise ConfigError(f"{where}: plan.latency_budget_ms = {config.plan.latency_budget_ms:g}, expected more than 0")
+    if config.plan.goal is not None and not isfinite(config.plan.goal):
+        raise ConfigError(f"{where}: plan.goal = {config.plan.goal}, expected a value of the metric")
     if config.serve.workers < 0:
         raise ConfigError(f"{where}: serve.workers = {config.serve.workers}, expected 0 or more")
     if config.versions.memory_mb < 0:

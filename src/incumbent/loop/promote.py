@@ -25,6 +25,7 @@ from incumbent.storage.base import Ledger
 __all__ = [
     "alarm",
     "answering",
+    "attest",
     "decide_trial",
     "evidence_from_dict",
     "evidence_to_dict",
@@ -384,6 +385,12 @@ def refuse_retrain(
         data={"cause": cause, **_evidence_data(evidence)},
         measured=evidence.measured if evidence else None,
     )
+
+
+def attest(ledger: Ledger, test: str, *, at: Micros, actor: str, reason: str) -> Event:
+    """Write down that a named person says a test of the readiness card is passed, and why."""
+    _needs_reason(reason, f"the word on {test}")
+    return ledger.append("Attested", at=at, actor=actor, reason=reason, data={"test": test})
 
 
 def known(now: Roles, name: str) -> Version:

@@ -116,6 +116,7 @@ _SENTENCES: dict[str, Callable[[Data], str]] = {
     ),
     "EvidenceRecorded": lambda data: f"Evidence of step {data['step']} about {data['version']}",
     "Overridden": lambda data: f"The verdict {data['verdict']} about {data['version']} was overridden",
+    "Attested": lambda data: f"A person attests that {data['test']} holds",
     "AlarmRaised": lambda data: f"Alarm ({data['alarm']})",
     "RetrainRequested": lambda data: f"A retrain is due ({data['cause']})",
     "RetrainRefused": lambda data: f"A retrain ({data['cause']}) was refused",

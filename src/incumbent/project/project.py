@@ -22,6 +22,7 @@ from incumbent.loop.fold import roles as fold
 from incumbent.loop.log import privacy
 from incumbent.project.baseline import Baseline
 from incumbent.project.code import Code, open_code
+from incumbent.project.expect import expect
 from incumbent.project.gate import Gate
 from incumbent.project.reasons import case
 from incumbent.project.registering import register
@@ -165,6 +166,20 @@ class Project:
     ) -> tuple[Version | None, Evidence]:
         """Gate a recipe, and register it when it ships: see `Gate.train`."""
         return self.gate.train(recipe, rows, now=now)
+
+    def expect(
+        self,
+        rows: Any = None,
+        *,
+        goal: float | None = None,
+        now: Micros | None = None,
+        progress: Callable[[float], None] = lambda share: None,
+    ) -> Evidence:
+        """Floor, ceiling, the learning curve of a quick model, and whether the goal (default: plan.goal) is in reach.
+
+        The evidence goes to the ledger. `progress` is told the share done (0-1).
+        """
+        return expect(self, rows, goal=goal, now=now, progress=progress)
 
     def distil(
         self,

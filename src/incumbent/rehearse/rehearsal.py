@@ -110,6 +110,8 @@ class Rehearsal:
             self.say(text)
 
         tell(f"1 baseline  {project.baseline(now=now).evidence[0].sentence}")
+        if project.config.plan.goal is not None:
+            tell(f"            {project.expect(now=now).sentence}")
         first, gated = project.train(now=now)
         tell(f"2 gate      {gated.sentence}")
         if first is None:

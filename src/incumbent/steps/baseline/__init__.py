@@ -6,6 +6,7 @@ interval. Registers nothing.
 
     rules   which naive rules suit the kind, fitted on the training rows
     traps   a feature that knows the target, rows on both sides of the split
+    expect  floor, ceiling and goal, with `noise` (equal rows) and `quick` (a model on growing shares)
 """
 
 import math
