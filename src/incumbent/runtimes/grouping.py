@@ -71,15 +71,16 @@ def mapped(places: dict[Any, int], values: npt.NDArray[Any], other: int) -> Code
     return np.fromiter(map(whole.__getitem__, listed), dtype=np.int64, count=len(listed))
 
 
-def row_hashes(columns: Columns, rows: int) -> Hashes:
+def row_hashes(columns: Columns, rows: int, *, lasting: bool = True) -> Hashes:
     """(rows,) a 64-bit code of each row: equal rows have equal codes, in every process and whatever the other rows are.
 
-    Null is a value like any other, and -0.0 is 0.0. Two different rows share a code with a chance of 2^-64.
+    Null is a value like any other, and -0.0 is 0.0. Two different rows share a code with a chance of 2^-64. Not
+    `lasting`: codes are good in this process only, and texts cost a third.
     """
-    total = np.zeros(rows, dtype=np.uint64)
+    total, text_bits = np.zeros(rows, dtype=np.uint64), _text_bits if lasting else _quick_bits
     for values in columns.values():
         for part in values.T if values.ndim == 2 else (values,):
-            total = _mixed(total * _STEP + (_text_bits(part) if part.dtype == object else _number_bits(part)))
+            total = _mixed(total * _STEP + (text_bits(part) if part.dtype == object else _number_bits(part)))
     return total
 
 
@@ -105,6 +106,11 @@ def _text_bits(values: npt.NDArray[Any]) -> Hashes:
     listed = values.tolist()
     known = {v: 0 if v is None else _text_hash(v) for v in set(listed)}
     return np.fromiter(map(known.__getitem__, listed), dtype=np.uint64, count=len(listed))
+
+
+def _quick_bits(values: npt.NDArray[Any]) -> Hashes:
+    """Python's own hash, which a string remembers; its salt is the process's."""
+    return np.fromiter(map(hash, values.tolist()), dtype=np.int64, count=len(values)).view(np.uint64)
 
 
 def _text_hash(value: str) -> int:

@@ -61,8 +61,8 @@ def twice(columns: Columns, target: Floats, held_columns: Columns, held_target: 
     """Held-out rows that stand among the training rows too, label and all: who memorises looks good."""
     if not columns:
         return []
-    seen = row_hashes({**columns, "": target}, len(target))
-    asked = row_hashes({**held_columns, "": held_target}, len(held_target))
+    seen = row_hashes({**columns, "": target}, len(target), lasting=False)
+    asked = row_hashes({**held_columns, "": held_target}, len(held_target), lasting=False)
     share = float(np.isin(asked, seen).mean())
     if share <= MANY_TWICE:
         return []
