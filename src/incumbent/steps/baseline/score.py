@@ -35,6 +35,8 @@ def judge(score: float, found: Sequence[Evidence], metric: Metric, at: Micros = 
         sentence += f"; and {_said(beside)}"
         numbers["plain"] = beside
     sentence += f"; perfect is {metric.perfect:g}."
+    if verdict == UNTOLD:
+        sentence += " A score alone says no more: let `incumbent gate` compare the answers row by row."
     turned = _turned(score, found, metric)
     if turned:
         sentence += f" Warning: {turned}."
@@ -89,7 +91,8 @@ def _said(against: dict[str, Json]) -> str:
     difference, low, high = (against[key] for key in ("difference", "lower", "upper"))
     side = "above" if difference > 0.0 else "below"
     ends = "" if low is None else f" (95 %: {low:+.3g} to {high:+.3g})"
-    return f"{abs(difference):.4g} {side} {against['rule']}'s {against['value']:.4g}{ends}{_share(against['share'])}"
+    far = f"{abs(difference):.4g} {side} the {against['value']:.4g} of {against['rule']}"
+    return f"{far}{ends}{_share(against['share'])}"
 
 
 def _share(share: float | None) -> str:
