@@ -224,7 +224,8 @@ def baselines(rules: Sequence[Evidence], *, scored: float | None = None) -> Char
     ]
     metric, perfect = ordered[0].numbers["metric"], ordered[0].numbers.get("perfect")
     x: Axis = {"title": f"{metric} on held-out rows, with 95 % interval", "scale": alt.Scale(zero=False, nice=True)}
-    y = alt.Y("rule:N", sort=[row["rule"] for row in rows], title=None, axis=alt.Axis(labelLimit=260))
+    room = alt.Scale(type="point", padding=1)  # below the last rule, for the names of the lines
+    y = alt.Y("rule:N", sort=[row["rule"] for row in rows], title=None, axis=alt.Axis(labelLimit=260), scale=room)
     found = list(dict.fromkeys(str(row["part"]) for row in rows))
     scale = alt.Scale(domain=found, range=[_colour(_PART_COLOURS[part]) for part in found])
     legend = alt.Legend(title=None, orient="top", labelLimit=300) if len(found) > 1 else None
@@ -236,11 +237,11 @@ def baselines(rules: Sequence[Evidence], *, scored: float | None = None) -> Char
     ]
     if perfect is not None:
         most = perfect >= max(row["value"] for row in rows)
-        layers += _upright(float(perfect), f"perfect: {perfect:g}", "good", x, 12, at_left=most)
+        layers += _upright(float(perfect), f"perfect: {perfect:g}", "good", x, 9, at_left=most)
     if scored is not None:
         largest = scored >= max(row["value"] for row in rows)
-        layers += _upright(scored, f"yours: {scored:.4g}", "untouched", x, 28, at_left=largest)
-    return _titled(layers, "What must be beaten, the best on top", height=34 * len(rows) + 34)
+        layers += _upright(scored, f"yours: {scored:.4g}", "untouched", x, 23, at_left=largest)
+    return _titled(layers, "What must be beaten, the best on top", height=34 * (len(rows) + 1))
 
 
 _PARTS = {
