@@ -32,6 +32,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import httpx
 import msgspec
 import numpy as np
 import pandas as pd
@@ -39,6 +40,7 @@ import uvicorn
 
 import incumbent
 from incumbent import config
+from incumbent.clock import wall
 from incumbent.engines.opening import opener
 from incumbent.loop import fold, promote
 from incumbent.runtimes.reading import Reader
@@ -97,7 +99,7 @@ def projects(folder: Path, model: str, durability: str = "commit", trial: str = 
         promote.promote(ledger, project.roles(), "v1", at=0, actor="benchmark", reason="a benchmark")
         if trial:
             who = {"actor": "benchmark", "reason": "a benchmark"}
-            promote.start_trial(ledger, project.roles(), "v2", at=0, mode=trial, **who)
+            promote.start_trial(ledger, project.roles(), "v2", at=wall(), mode=trial, **who)
     return where
 
 
@@ -202,6 +204,39 @@ def _ms(said: str, which: str) -> float:
     return float(found[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[found[2]]
 
 
+@dataclass(frozen=True)
+class Answered:
+    """What a server of ours says of itself: the mode of its trial (empty: none), and the rows that v1 and v2 gave."""
+
+    mode: str = ""
+    rows: tuple[float, float] = (0.0, 0.0)
+
+
+def answered(url: str) -> Answered:
+    """Once its challenger is loaded; nothing for a server that is not ours."""
+    try:
+        status = httpx.get(f"{url}/v1/status").json()
+    except ValueError:  # the echo
+        return Answered()
+    limit = time.monotonic() + 60
+    while (trial := status["trial"]) and len({"v1", "v2"} & {*status["versions"], *status["routes"]["shadows"]}) < 2:
+        assert time.monotonic() < limit, f"the challenger is not loaded: {status}"
+        time.sleep(0.1)
+        status = httpx.get(f"{url}/v1/status").json()
+    said = httpx.get(f"{url}/metrics").text
+    found = {v: float(n) for v, n in re.findall(r'incumbent_rows_total\{version="(v\d)"\} ([\d.e+]+)', said)}
+    return Answered(trial["mode"] if trial else "", (found.get("v1", 0.0), found.get("v2", 0.0)))
+
+
+def check_trial(name: str, now: Answered, before: Answered) -> None:
+    """A split that nobody took part in would flatter us."""
+    assert now.mode == before.mode, f"the trial of {name} ended: {before.mode!r} → {now.mode!r}"
+    if now.mode == "split":
+        ours, theirs = (b - a for a, b in zip(before.rows, now.rows, strict=True))
+        share = theirs / (ours + theirs)
+        assert 0.4 < share < 0.6, f"the challenger of {name} gave {share:.0%} of {ours + theirs:,.0f} rows"
+
+
 class Run:
     """Options, and the folder of this run."""
 
@@ -215,9 +250,12 @@ class Run:
         seen: dict[str, list[Load]] = {name: [] for name in servers}
         for url in servers.values():
             wrk(url, self.folder, rows, connections, min(1.0, self.seconds))  # warm
+        before = {name: answered(url) for name, url in servers.items()}
         for _ in range(self.rounds):
             for name, url in servers.items():
                 seen[name].append(wrk(url, self.folder, rows, connections, self.seconds))
+        for name, url in servers.items():
+            check_trial(name, answered(url), before[name])
         middle: dict[str, Load] = {}
         for name, loads in seen.items():
             columns = zip(*((load.rate, load.p50_ms, load.p99_ms) for load in loads), strict=True)

@@ -56,6 +56,11 @@ EVENTS = (
     event(7, "AlarmRaised", 35, alarm="harm"),
 )
 MONTHS = [SimpleNamespace(name=f"2013-{n:02d}", loss={"loop": 0.15, "prior": 0.17 + n / 1000}) for n in (4, 5, 6)]
+GAINS = [
+    SimpleNamespace(label="all rows", verdict="ship", gain=0.01, lower=0.004, upper=0.016,
+                    thresholds=(("better_by", 0.002), ("no_worse_than", -0.001))),
+    SimpleNamespace(label="hour=5", verdict="unheard of", gain=0.0, lower=None, upper=None, thresholds=()),
+]  # fmt: skip
 DRAWN: dict[str, tuple[Callable[[], charts.Chart], tuple[str, ...]]] = {
     "trial": (lambda: charts.trial(look(SERIES), 0.001, ZONE), ("gain in brier", "promoted above", "no difference")),
     "loss": (lambda: charts.loss(WEEKS, "brier", ZONE, baseline=0.17), ("brier of served answers", "America/New_York")),
@@ -67,6 +72,10 @@ DRAWN: dict[str, tuple[Callable[[], charts.Chart], tuple[str, ...]]] = {
     "latency": (
         lambda: charts.latency([charts.Rung("teacher", 9.0, 14.0), charts.Rung("student", 0.05, 0.09)], 1.0),
         ("teacher", "p99 0.09 ms", "budget 1 ms", "log scale"),
+    ),
+    "gains": (
+        lambda: charts.gains(GAINS, "brier", {"ship": "good"}, charts.headline("Ship: v7", "on 365 rows", "good")),
+        ("Ship: v7", "on 365 rows", "all rows", "hour=5", "+0.01, ship", "better_by +0.002", "gain in brier"),
     ),
     "incumbents": (
         lambda: charts.incumbents(EVENTS, ZONE),
@@ -114,6 +123,14 @@ def test_first_looks_do_not_flatten_the_rest() -> None:
     low, high = spec["layer"][0]["encoding"]["y"]["scale"]["domain"]
     assert -0.02 < low < 0.0
     assert 0.004 < high < 0.02
+
+
+def test_zero_is_in_the_picture_of_a_gain_however_far_it_is() -> None:
+    """With room on both sides, so that neither a bound nor the line of no difference touches the edge."""
+    far = [SimpleNamespace(label="all", verdict="ship", gain=5.0, lower=4.0, upper=6.0, thresholds=())]
+    spec = charts.gains(far, "brier", {}, charts.headline("t", "s", "good")).to_dict()
+    low, high = spec["layer"][0]["encoding"]["x"]["scale"]["domain"]
+    assert low < 0.0 and high > 6.0
 
 
 def test_a_day_is_a_day_of_the_tasks_zone() -> None:

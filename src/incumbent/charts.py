@@ -32,10 +32,12 @@ LOG_FROM = 20.0
 LIGHT = {
     "ink": "#1d2126", "muted": "#58616c", "grid": "#dedbd4", "ground": "#ffffff", "incumbent": "#1f5fbf",
     "challenger": "#c2410c", "baseline": "#6b7280", "untouched": "#7c3aed", "good": "#12693a", "bad": "#b3261e",
+    "open": "#59606a",
 }  # fmt: skip
 DARK = {
     "ink": "#e9e7e2", "muted": "#a3acb6", "grid": "#353b42", "ground": "#1d2125", "incumbent": "#6ea8ff",
     "challenger": "#ff9f5a", "baseline": "#9aa3ad", "untouched": "#c4a3ff", "good": "#7fd9a5", "bad": "#ff8d83",
+    "open": "#b7bec7",
 }  # fmt: skip
 POLICIES = ("incumbent", "challenger", "baseline", "untouched", "good", "bad")
 MARKS = {
@@ -58,6 +60,23 @@ class MonthRow(Protocol):
     def name(self) -> str: ...
     @property
     def loss(self) -> Mapping[str, float]: ...
+
+
+class GainRow(Protocol):
+    """A gain, its one-sided bounds (None: there is none; a lower one may be alone), a verdict, thresholds by rule."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def gain(self) -> float: ...
+    @property
+    def lower(self) -> float | None: ...
+    @property
+    def upper(self) -> float | None: ...
+    @property
+    def thresholds(self) -> Sequence[tuple[str, float]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +272,62 @@ _PART_COLOURS = {
 }  # fmt: skip
 
 
+def gains(rows: Sequence[GainRow], unit: str, colours: Mapping[str, str], title: alt.TitleParams) -> Chart:
+    """What a candidate gains over the incumbent, a line an interval: against zero and each rule's threshold.
+
+    `colours` names the colour of each verdict, `headline` makes the title.
+    """
+    drawn: list[Row] = [
+        {"label": one.label, "gain": one.gain, "colour": _of(one, colours),
+         "lower": one.lower, "upper": one.gain if one.upper is None else one.upper,
+         "said": f"{_signed(one.gain)}, {one.verdict.replace('_', ' ')}"}
+        for one in rows
+    ]  # fmt: skip
+    x: Axis = {
+        "title": f"gain in {unit}, with its one-sided bounds; right of zero is better",
+        "scale": alt.Scale(domain=_around(rows), nice=False),
+        "axis": alt.Axis(tickCount=7),
+    }
+    named = alt.Axis(labelLimit=220, labelPadding=8, ticks=False, domain=False)
+    y = alt.Y("label:N", sort=[row["label"] for row in drawn], title=None, axis=named)
+    layers: list[alt.Chart] = [
+        _chart([{"at": 0.0}]).mark_rule(color=_colour("ink"), strokeWidth=1.5).encode(x=alt.X("at:Q", **x)),
+    ]
+    for colour in dict.fromkeys(_of(one, colours) for one in rows):
+        of_it = [row for row in drawn if row["colour"] == colour]
+        mine, bounded = _chart(of_it), _chart([row for row in of_it if row["lower"] is not None])
+        layers += [
+            bounded.mark_rule(color=_colour(colour), strokeWidth=3).encode(x=alt.X("lower:Q", **x), x2="upper:Q", y=y),
+            mine.mark_point(color=_colour(colour), filled=True, opacity=1, size=110).encode(
+                x=alt.X("gain:Q", **x), y=y
+            ),
+            mine.mark_text(color=_colour(colour), dy=-14, fontWeight=600).encode(
+                x=alt.X("gain:Q", **x), y=y, text="said:N"
+            ),
+        ]
+    for side in ("right", "left"):  # the name of a threshold keeps away from the line of zero
+        asked: list[Row] = [
+            {"label": one.label, "at": at, "rule": f"{rule} {_signed(at)}"}
+            for one in rows
+            for rule, at in one.thresholds
+            if (at < 0.0 if side == "right" else at > 0.0)
+        ]
+        if asked:
+            marks = _chart(asked).encode(x=alt.X("at:Q", **x), y=y)
+            layers.append(marks.mark_tick(color=_colour("ink"), thickness=2, size=26))
+            named_at = marks.mark_text(color=_colour("muted"), dy=20, align=side, dx=6 if side == "right" else -6)
+            layers.append(named_at.encode(text="rule:N"))
+    return _titled(layers, "", height=64 * len(drawn)).properties(title=title)
+
+
+def headline(title: str, subtitle: str, colour: str) -> alt.TitleParams:
+    """A title in a colour of the theme, and a line under it."""
+    return alt.TitleParams(
+        title, color=_colour(colour), fontSize=16, subtitle=subtitle, subtitleColor=_colour("muted"),
+        subtitleFontSize=13, subtitlePadding=6,
+    )  # fmt: skip
+
+
 def policies(months: Sequence[MonthRow], names: Mapping[str, str], metric: str) -> Chart:
     """The mean loss of each policy by month.
 
@@ -369,6 +444,22 @@ def _places(roles: Roles) -> set[tuple[str, str]]:
 
 def _span(place: str, version: str, since: Micros, until: Micros, zone: tzinfo) -> Row:
     return {"place": place, "version": version, "since": _clock(since, zone), "until": _clock(until, zone)}
+
+
+def _around(rows: Sequence[GainRow]) -> list[float]:
+    """The x domain of gains: zero, bounds and thresholds, with some room on both sides."""
+    ends = [0.0, *(one.gain for one in rows), *(at for one in rows for _, at in one.thresholds)]
+    ends += [bound for one in rows for bound in (one.lower, one.upper) if bound is not None]
+    room = 0.05 * (max(ends) - min(ends)) or 1.0
+    return [min(ends) - room, max(ends) + room]
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3g}".replace("-", "−")
+
+
+def _of(row: GainRow, colours: Mapping[str, str]) -> str:
+    return colours.get(row.verdict, "open")
 
 
 def _room(bounded: Sequence[Row], min_gain: float) -> list[float]:

@@ -108,7 +108,7 @@ def html(report: Report) -> str:
         "month": _month,
     }
     style = files("incumbent.web").joinpath("static", "style.css").read_text(encoding="utf-8")
-    pictures = {name: _inline(name, chart) for name, chart in _charts(report, zone).items()}
+    pictures = {name: inline(name, chart) for name, chart in _charts(report, zone).items()}
     page = templates.get_template("report.html")
     return page.render(report=report, style=Markup(style), pictures=pictures)
 
@@ -128,7 +128,7 @@ def _charts(report: Report, zone: tzinfo) -> dict[str, charts.Chart]:
     return drawn
 
 
-def _inline(name: str, chart: charts.Chart) -> Markup:
+def inline(name: str, chart: charts.Chart) -> Markup:
     """Both drawings of a chart; the stylesheet shows one. Their ids are made different, for they share a page."""
     parts = []
     for theme, drawn in charts.both(chart).items():

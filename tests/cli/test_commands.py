@@ -113,7 +113,7 @@ def test_gate_wants_a_version_or_train(command: Command, folder: Path, arguments
 
 
 def test_gate_without_an_incumbent_says_what_to_do(command: Command, folder: Path) -> None:
-    refused(command("gate", "--train", "-p", folder), 4, "run `incumbent baseline` first")
+    refused(command("gate", "--train", "--no-baseline", "-p", folder), 4, "run `incumbent baseline` first")
 
 
 def test_a_trial_from_start_to_stop(command: Command, project: Project, folder: Path) -> None:
