@@ -176,7 +176,7 @@ def test_the_rules_are_drawn_with_what_is_listed_and_what_is_perfect() -> None:
 
 
 def test_a_metric_without_a_mean_is_drawn_as_its_row_loss() -> None:
-    """r2 by week cannot be had from sums of losses: the picture says what it shows, and the baseline in the same unit."""
+    """r2 by week cannot be had from sums of losses: the picture says what it shows, the baseline in the same unit."""
     config = replace(CONFIG, task=replace(CONFIG.task, kind="regression", metric="r2"))
     numbers = rule(1, 0.1).numbers | {"metric": "r2", "mean_loss": 0.16}
     evidence = as_dict(replace(rule(1, 0.1), numbers=numbers))

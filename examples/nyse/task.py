@@ -51,7 +51,7 @@ def fit(rows: pd.DataFrame, weekday: list[str]) -> Pipeline:
 
 @cache
 def days() -> pd.DataFrame:
-    """The volume of each day as the log of its ratio to the hundred days before, and what was known of it in advance."""
+    """The log of each day's volume over that of the hundred days before, and what was known of it in advance."""
     read = pd.read_csv(Path(__file__).with_name("nyse.csv"))
     day = pd.to_datetime(read["date"])
     rows = pd.DataFrame({

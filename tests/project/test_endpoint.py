@@ -146,7 +146,7 @@ def test_a_system_that_hangs_is_given_up(system: System) -> None:
 def test_all_questions_together_have_their_time(system: System) -> None:
     """A clock that runs 10 s a question: the third is over the 25 s."""
     at = iter(range(0, 1000, 10))
-    with pytest.raises(DataError, match="baseline.url_total_s = 25 s"):
+    with pytest.raises(DataError, match=r"baseline\.url_total_s = 25 s"):
         endpoint.ask(
             Baseline(url=system.url, url_batch=1, url_total_s=25.0), ROWS, clock=lambda: float(next(at))
         )
@@ -158,7 +158,7 @@ def test_nobody_there_is_said() -> None:
     free = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     url = f"http://127.0.0.1:{free.server_port}/predict"
     free.server_close()
-    with pytest.raises(DataError, match="cannot be reached .*Is it up"):
+    with pytest.raises(DataError, match=r"cannot be reached .*Is it up"):
         endpoint.ask(Baseline(url=url, url_retries=1), ROWS, pause=lambda seconds: None)
 
 

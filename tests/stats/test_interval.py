@@ -22,7 +22,9 @@ AREA = 0.7602499389065233
 """The normal distribution function at 1/√2: the area under the curve of two normals one deviation apart."""
 
 
-@pytest.mark.parametrize(("name", "true"), [("roc_auc", AREA), ("brier", None), ("average_precision", None), ("f1", None)])
+@pytest.mark.parametrize(
+    ("name", "true"), [("roc_auc", AREA), ("brier", None), ("average_precision", None), ("f1", None)]
+)
 def test_nineteen_in_twenty_intervals_hold_the_true_value(name: str, true: float | None) -> None:
     """200 samples of 300 rows; the true value is known, or that of half a million rows."""
     metric, generator = metrics.get(name, "binary"), np.random.default_rng(0)

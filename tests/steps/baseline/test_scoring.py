@@ -53,9 +53,8 @@ def two_series(scale: float) -> StepResult:
 def test_the_scaled_loss_is_the_mean_over_series() -> None:
     """However large one series is, its share of the last value's loss counts once."""
     small, large = two_series(1.0), two_series(1_000.0)
-    scaled = [
-        {e.subject: e.numbers["scaled"] for e in found.evidence}["mean of the last 2 values"] for found in (small, large)
-    ]
+    each = [{e.subject: e.numbers["scaled"] for e in found.evidence} for found in (small, large)]
+    scaled = [one["mean of the last 2 values"] for one in each]
     assert scaled[0] == pytest.approx(scaled[1])
     raw = {e.subject: e.numbers["value"] for e in large.evidence}
     assert raw["mean of the last 2 values"] / raw["last value"] != pytest.approx(scaled[1], rel=0.05)
