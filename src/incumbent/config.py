@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from incumbent.errors import ConfigError, UnknownKey
@@ -409,6 +410,11 @@ def _check(config: Config, where: str) -> None:
 def _check_baseline(baseline: Baseline, where: str) -> None:
     if baseline.url and not baseline.url.startswith(("http://", "https://")):
         raise ConfigError(f"{where}: baseline.url = {baseline.url!r}, expected an address that begins with http(s)://")
+    if "@" in urlsplit(baseline.url).netloc:
+        raise ConfigError(
+            f"{where}: baseline.url holds a user name, which the ledger would keep: name the variable that holds a "
+            "token in baseline.url_token_env"
+        )
     for name, least in (("url_rows", 0), ("url_batch", 1), ("url_retries", 0), ("origins", 1)):
         if getattr(baseline, name) < least:
             raise ConfigError(f"{where}: baseline.{name} = {getattr(baseline, name)}, expected {least} or more")

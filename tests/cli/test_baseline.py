@@ -52,6 +52,9 @@ def test_the_table_marks_the_best_rule_and_says_what_each_is(command: Command, f
     assert len(marked) == 1 and "rate by depot" in marked[0]
     assert any("logistic regression" in line and "small model, for comparison" in line for line in out.splitlines())
     assert "Best of 4 naive rules: rate by depot" in out
+    assert out.splitlines()[-1] == "v1 (rate by depot) is the baseline and the first incumbent"
+    again = command("baseline", "-p", folder, "--now", NOW)[1]
+    assert again.splitlines()[-1] == "v2 (rate by depot) is the baseline behind the incumbent v1"
 
 
 def test_the_dashboard_has_its_picture_at_once(command: Command, folder: Path) -> None:

@@ -96,6 +96,12 @@ def everything():
     assert roles["column weight as it is"] == "declared"
 
 
+def test_a_feature_that_is_no_probability_is_an_error(open_with: Any) -> None:
+    """Whoever names it wants to see it, so that it is not left out in silence."""
+    with pytest.raises(DataError, match=r"column weight as it is \(baseline\.columns\).*between 0 and 1"):
+        open_with('columns = ["weight"]').baseline(now=day(40))
+
+
 def test_a_column_that_is_not_there_is_an_error(open_with: Any) -> None:
     """It names what there is."""
     with pytest.raises(ConfigError, match=r"'old': no such column; found .*weight"):
@@ -111,7 +117,7 @@ def test_a_system_behind_an_address_is_asked_about_some_rows(open_with: Any, mon
         return [{"0": 0.7, "1": 0.3}] * len(rows)
 
     monkeypatch.setattr(endpoint, "ask", ask)
-    found = open_with('url = "http://127.0.0.1:1/"\nurl_rows = 50').baseline(now=day(40))
+    found = open_with('url = "http://127.0.0.1:1/?key=secret"\nurl_rows = 50').baseline(now=day(40))
     reference = found.evidence[-1]
     assert (reference.subject, reference.numbers["n_rows"], len(asked)) == ("http://127.0.0.1:1/", 50, 50)
     assert set(asked[0]) == {"weight", "depot", "serial"}

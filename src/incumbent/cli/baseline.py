@@ -53,31 +53,37 @@ def baseline(
         given = [option for option, value in only_bare.items() if value]
         if given:
             raise ConfigError(f"{', '.join(given)}: only with --data; a project says these in incumbent.toml")
-        answer, rules = _of_project(project, now, score)
+        answer, rules, place = _of_project(project, now, score)
     else:
         if not target:
             raise ConfigError("--data needs --target: the column that holds the truth")
         asked: dict[str, Any] = {"target": target, "time": time, "metric": metric, "kind": kind, "series": series,
                                  "season": season, "horizon": horizon}
-        answer, rules = _of_file(data, asked, score, quiet=json)
+        (answer, rules), place = _of_file(data, asked, score, quiet=json), ""
     if picture is not None:
         from incumbent import charts
 
         charts.save(charts.baselines(rules, scored=score), picture)
         output.note(f"drew {picture}")
     _show(answer, rules, json)
+    if place and not json:
+        output.say(place)
     if answer is not None:
         raise typer.Exit(EXIT[answer.verdict])
 
 
-def _of_project(project: Path, now: str | None, score: float | None) -> tuple[Evidence | None, list[Evidence]]:
+def _of_project(project: Path, now: str | None, score: float | None) -> tuple[Evidence | None, list[Evidence], str]:
+    """The answer about a score, or None; the rules; and who holds which place now."""
     with open_project(project) as opened, output.busy("fitting naive rules"):
         if score is not None:
             answer, result = opened.baseline.score(score, now=options.moment(now))
-            return answer, list(result.evidence)
+            return answer, list(result.evidence), ""
+        had_none = opened.roles().incumbent is None
         result = opened.baseline(now=options.moment(now))
         opened.draw(now=options.moment(now))
-    return None, list(result.evidence)
+        roles = opened.roles()
+    first = "and the first incumbent" if had_none else f"behind the incumbent {roles.incumbent}"
+    return None, list(result.evidence), f"{roles.baseline} ({result.evidence[0].subject}) is the baseline {first}"
 
 
 def _of_file(

@@ -35,6 +35,11 @@ class _NoRedirect(HTTPRedirectHandler):
         return None
 
 
+def name(settings: Baseline) -> str:
+    """The address as the ledger and errors show it: without its query, which may hold a key."""
+    return settings.url.partition("?")[0]
+
+
 def ask(
     settings: Baseline,
     rows: Sequence[Row],
@@ -51,7 +56,7 @@ def ask(
     found: list[Any] = []
     for start in range(0, len(rows), settings.url_batch):
         batch = rows[start : start + settings.url_batch]
-        found += _answers(_asked(settings, batch, until, pause, clock), len(batch), settings.url)
+        found += _answers(_asked(settings, batch, until, pause, clock), len(batch), name(settings))
     return found
 
 
@@ -63,26 +68,26 @@ def _asked(
     for attempt in range(settings.url_retries + 1):
         left = until - clock()
         if left <= 0:
-            raise DataError(f"{settings.url}: not done after baseline.url_total_s = {settings.url_total_s:g} s. Ask "
+            raise DataError(f"{name(settings)}: not done after baseline.url_total_s = {settings.url_total_s:g} s. Ask "
                             "fewer rows (baseline.url_rows), or give it longer.")  # fmt: skip
         try:
             opened = build_opener(_NoRedirect).open(request, timeout=min(settings.url_timeout_s, left))
             with opened as response:
-                return _body(response, settings.url)
+                return _body(response, name(settings))
         except HTTPError as error:
             with error:
                 said = error.read(200).decode("utf-8", "replace").strip()
             fault = f"answered {error.code} {error.reason}" + (f": {said}" if said else "")
             if error.code not in _PASSING:
-                raise DataError(f"{settings.url} {fault}. Expected 200 for {len(batch)} rows as {settings.url_format}: "
-                                "does it want another baseline.url_format?") from None  # fmt: skip
+                raise DataError(f"{name(settings)} {fault}. Expected 200 for {len(batch)} rows as "
+                                f"{settings.url_format}: another baseline.url_format?") from None  # fmt: skip
         except (URLError, HTTPException, OSError) as error:
             reason = getattr(error, "reason", error)
             slow = isinstance(reason, TimeoutError)
             fault = f"gave no answer within {settings.url_timeout_s:g} s" if slow else f"cannot be reached ({reason})"
         if attempt < settings.url_retries:
             pause(min(FIRST_PAUSE_S * 2**attempt, max(until - clock(), 0.0)))
-    raise DataError(f"{settings.url} {fault}, asked {settings.url_retries + 1} times. Is it up? Raise "
+    raise DataError(f"{name(settings)} {fault}, asked {settings.url_retries + 1} times. Is it up? Raise "
                     "baseline.url_timeout_s or baseline.url_retries, or leave baseline.url out.")  # fmt: skip
 
 

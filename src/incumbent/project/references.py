@@ -40,7 +40,8 @@ def collect(held: Rows, signature: Signature, code: Code | None, keep: Keep) -> 
         places = evenly(len(held), settings.url_rows or len(held))
         rows = frames.rows(nw.to_native(features[places.tolist()]), features.columns)
         answers = endpoint.ask(settings, rows)
-        found.append(Reference(settings.url, as_output(answers, signature, settings.url), places))
+        name = endpoint.name(settings)
+        found.append(Reference(name, as_output(answers, signature, name), places))
     return tuple(_kept(reference, keep) for reference in found)
 
 

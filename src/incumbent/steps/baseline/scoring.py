@@ -59,14 +59,16 @@ def scores(
     """One for each rule and reference, in that order. `truth` (n,) is that of `held`, checked.
 
     A rule for which the metric has no value (f1 without a positive) is left out. Raises DataError for a reference
-    whose output does not suit.
+    or a declared column whose output does not suit.
     """
     target = truth.astype(np.int64) if signature.classifies else truth
     found = []
     for rule, output in zip(fitted, _outputs(fitted, held, signature, refit), strict=True):
         try:
             value = measured(metric, output, target, held.blocks)
-        except (DataError, ValueError):  # no value of this metric for this rule: left out
+        except (DataError, ValueError) as error:  # no value of this metric for this rule: left out, unless asked for
+            if rule.role == "declared":
+                raise DataError(f"{rule.description} (baseline.columns): {error}") from error
             continue
         each = tuple(_value(metric, output, target, origin.rows) for origin in held.origins)
         found.append(Score(rule.description, rule, value, origins=each))
