@@ -90,6 +90,7 @@ def test_a_score_is_answered_in_one_sentence_and_by_the_exit_code(
     found, out, _ = command("baseline", "-p", folder, "--now", NOW, "--score", score)
     assert found == code
     assert f"brier {score} is {word} the best naive rule" in out.splitlines()[-1]
+    assert "Warning: a logistic regression reaches" in out
     with open_project(folder) as project:
         assert project.roles().versions == {}
 

@@ -111,6 +111,8 @@ def _show(answer: Evidence | None, rules: list[Evidence], json: bool) -> None:
         return output.as_json([shown(e) for e in rules])
     _table(rules)
     if answer is not None:
+        for warning in rules[0].numbers["warnings"]:
+            output.say(f"Warning: {warning['sentence']}.")
         return output.say(answer.sentence)
     output.say(rules[0].sentence)
 
