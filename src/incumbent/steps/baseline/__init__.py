@@ -80,7 +80,7 @@ def fit(
     reference does not suit, ConfigError for a description nobody knows.
     """
     target = _checked(truth, columns, signature)
-    if signature.classifies and len(np.unique(target)) == 1:
+    if signature.classifies and target.min() == target.max():
         only_class = signature.classes[int(target[0])]
         raise DataError(f"all {len(target)} labels are {only_class!r}, expected two classes or more")
     training = _Training(columns, target, signature, metric, task, settings or Baseline())
