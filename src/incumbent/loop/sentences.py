@@ -87,6 +87,14 @@ def _trial_decided(data: Data) -> str:
     return f"Trial {data['trial']} of {data['challenger']} {how}"
 
 
+def _erased(data: Data) -> str:
+    said = (f"One {data['what']} was erased: {data['predictions']:,} predictions with all that hung on them, "
+            f"{data['golden_rows']:,} golden rows")  # fmt: skip
+    if not data.get("golden"):  # none, or the event is of before they were replaced
+        return said
+    return f"{said} ({sum(one['replaced'] for one in data['golden'].values()):,} of them replaced)"
+
+
 _VERDICTS = {"ship": "may ship", "hold": "is held back", "not_enough_data": "needs more rows for a verdict"}
 
 _SENTENCES: dict[str, Callable[[Data], str]] = {
@@ -115,10 +123,7 @@ _SENTENCES: dict[str, Callable[[Data], str]] = {
     "WatchStopped": lambda data: f"{data['version']} is no longer scored beside the incumbent",
     "DaysArchived": lambda data: f"The features of {data['rows']:,} rows before {data['until']} moved to Parquet",
     "DaysDropped": lambda data: f"{data['predictions']:,} predictions from before {data['before']} were deleted",
-    "Erased": lambda data: (
-        f"One {data['what']} was erased: {data['predictions']:,} predictions with all that hung on them, "
-        f"{data['golden_rows']:,} golden rows"
-    ),
+    "Erased": _erased,
     "TokenAdded": lambda data: f"Token {data['name']} was given out for {', '.join(data['scopes'])}",
     "TokenRevoked": lambda data: f"Token {data['name']} was taken back",
 }

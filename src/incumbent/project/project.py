@@ -17,7 +17,7 @@ from incumbent import config as configuration
 from incumbent.clock import wall
 from incumbent.config import Config
 from incumbent.errors import ConfigError, DataError
-from incumbent.loop import keep, promote
+from incumbent.loop import erase, keep, promote
 from incumbent.loop.fold import roles as fold
 from incumbent.loop.log import privacy
 from incumbent.project.baseline import Baseline
@@ -218,10 +218,10 @@ class Project:
 
     def forget(
         self, *, unit: str | None = None, id: str | None = None, reason: str = "", now: Micros | None = None
-    ) -> keep.Forgotten:
+    ) -> erase.Forgotten:
         """Erase a unit, as requests name it, or one id, wherever the store holds it."""
         private = privacy(self.config.task.private, self.config.task.unit, self.config.store_path)
-        return keep.forget(
+        return erase.forget(
             self.facts,
             self.roles().versions,
             self.config,

@@ -9,4 +9,5 @@
     proof       is a compiled twin the equal of the estimator? (judging path)
     fold compile  a linear twin and LightGBM's, an ONNX twin (judging path)
     artefact    save a version as blobs with a manifest; load it, and replay its golden rows
+    golden      what becomes of golden rows where some must be forgotten: others take their place
 """

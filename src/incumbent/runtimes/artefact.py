@@ -100,12 +100,12 @@ def save(
     part, content = _runtime(PACKERS, runtime)(model, opening)
     native = _runtime(LOADERS, part)(content, opening)
     golden = _spread(sample, versions.golden_rows)
-    parts, outputs = {part: content}, {part: _answers(native, golden)}
+    parts, outputs = {part: content}, {part: answers(native, golden)}
     compiled, serves = _compile(native, sample, versions), part
     if compiled["made"]:
         serves = compiled["part"]
         parts[serves] = compiled.pop("content")
-        outputs[serves] = _answers(_runtime(LOADERS, serves)(parts[serves], opening), golden)
+        outputs[serves] = answers(_runtime(LOADERS, serves)(parts[serves], opening), golden)
     rows = signatures.to_rows(golden, signature)
     manifest = {
         "format": FORMAT,
@@ -143,15 +143,25 @@ def open_version(blobs: Blobs, digest: str, versions: Versions, known: Collectio
     `known` are hashes that our own ledger names (of manifests, or of pickles): nothing else unpickles. Raises
     StoreDamaged, ArtefactRefused, MissingExtra, or GoldenMismatch with the row, what was stored and what was found.
     """
-    found = manifest(blobs, digest)
-    return _open(blobs, digest, found, str(found["serves"]), versions, known)
+    return open_part(blobs, digest, str(manifest(blobs, digest)["serves"]), versions, known)
 
 
 def open_native(blobs: Blobs, digest: str, versions: Versions, known: Collection[str] = ()) -> Predictor:
     """The predictor as it was registered, not its compiled twin. Errors as for `open_version`."""
+    part = next(name for name in manifest(blobs, digest)["parts"] if name not in TWINS)
+    return open_part(blobs, digest, part, versions, known)
+
+
+def open_part(blobs: Blobs, digest: str, part: str, versions: Versions, known: Collection[str] = ()) -> Predictor:
+    """The predictor in one part of a version, after it repeated its golden rows. Errors as for `open_version`."""
     found = manifest(blobs, digest)
-    part = next(name for name in found["parts"] if name not in TWINS)
-    return _open(blobs, digest, found, part, versions, known)
+    signature = signatures.from_json(found["signature"])
+    sha = found["parts"][part]
+    opening = Opening(signature, versions, found["schema"], vouched=digest in known or sha in known)
+    predictor: Predictor = _runtime(LOADERS, part)(_blob(blobs, sha, part), opening)
+    stored = golden(blobs, digest)
+    replay(predictor, stored["rows"], stored["outputs"][part], part, found["libraries"])
+    return predictor
 
 
 def profile(blobs: Blobs, digest: str) -> dict[str, Json] | None:
@@ -162,62 +172,60 @@ def profile(blobs: Blobs, digest: str) -> dict[str, Json] | None:
 
 def golden_rows(blobs: Blobs, digest: str) -> list[dict[str, Json]]:
     """The rows that a version must repeat at every load, as requests would bring them."""
-    rows: list[dict[str, Json]] = json.loads(_blob(blobs, manifest(blobs, digest)["golden"], "golden rows"))["rows"]
+    rows: list[dict[str, Json]] = golden(blobs, digest)["rows"]
     return rows
 
 
-@dataclass(frozen=True, slots=True)
-class Cleaned:
-    """A manifest whose golden rows lost some, and what it replaces: how many rows went, and the blob that held them.
-    No manifest where no golden row would be left."""
-
-    manifest: str
-    rows: int
-    replaced: str
+def golden(blobs: Blobs, digest: str) -> dict[str, Json]:
+    """{rows, outputs {part: one for each row}}: the golden rows, and what each part of the version said of them."""
+    return dict(json.loads(_blob(blobs, manifest(blobs, digest)["golden"], "golden rows")))
 
 
-def without_golden(blobs: Blobs, digest: str, column: str, values: Collection[Json]) -> Cleaned | None:
-    """A manifest without the golden rows in which a column has one of these values; None where there is no such row.
+def with_golden(blobs: Blobs, digest: str, golden: Mapping[str, Json]) -> str:
+    """Store the manifest with other golden rows; its hash. What they replace is still there."""
+    return blobs.put(_json({**manifest(blobs, digest), "golden": blobs.put(_json(golden))}))
 
-    The rows that stay keep their stored outputs, so the proof at each load is as strict as before. The blob that held
-    them is still there: delete it when nothing names it any more.
-    """
+
+def holds(blobs: Blobs, digest: str, texts: Collection[bytes]) -> bool:
+    """Is one of the texts in the manifest, the golden rows or the profile? (In the parts nobody looks.)"""
     found = manifest(blobs, digest)
-    golden = json.loads(_blob(blobs, found["golden"], "golden rows"))
-    stay = [i for i, row in enumerate(golden["rows"]) if not among(row.get(column), values)]
-    gone = len(golden["rows"]) - len(stay)
-    if not gone:
-        return None
-    if not stay:
-        return Cleaned("", gone, found["golden"])
-    kept = {
-        "rows": [golden["rows"][i] for i in stay],
-        "outputs": {part: [outputs[i] for i in stay] for part, outputs in golden["outputs"].items()},
-    }
-    return Cleaned(blobs.put(_json({**found, "golden": blobs.put(_json(kept))})), gone, found["golden"])
-
-
-def still_names(blobs: Blobs, digest: str, column: str, values: Collection[Json]) -> bool:
-    """May a version that has this column hold one of the values as text: in its golden rows, in the categories of its
-    profile or of its training rows' schema? (In the predictor itself nobody looked.)"""
-    found = manifest(blobs, digest)
-    if column not in {one["name"] for one in found["signature"]["columns"]}:
-        return False
     held = [digest, found["golden"], *([found["profile"]] if found["profile"] else [])]
-    texts = [json.dumps(value, ensure_ascii=False).encode() for value in values if isinstance(value, str)]
     return any(text in _blob(blobs, each, "part") for each in held for text in texts)
 
 
-def golden_of(blobs: Blobs, manifests: Collection[str]) -> set[str]:
-    """The blobs that hold the golden rows of these manifests."""
-    return {str(manifest(blobs, digest)["golden"]) for digest in manifests}
+def replay(
+    predictor: Predictor, rows: list[dict[str, Json]], stored: Json, part: str, recorded: Mapping[str, str]
+) -> None:
+    """Raise GoldenMismatch unless the rows give what was stored: to 1e-6, to 1e-5 in float32 (ONNX)."""
+    expected = np.asarray(stored, dtype=np.float64)
+    found = answers(predictor, signatures.to_columns(rows, predictor.signature))
+    tolerance = 1e-5 if part.endswith(".onnx") else 1e-6
+    scale = 1.0 if predictor.signature.classifies else np.maximum(1.0, np.abs(expected))
+    wrong = np.argwhere((np.abs(found - expected) > tolerance * scale).reshape(len(rows), -1).any(axis=1))
+    if not wrong.size:
+        return
+    row, now = int(wrong[0, 0]), libraries()
+    changed = [f"{k} {v} → {now.get(k, 'missing')}" for k, v in recorded.items() if now.get(k) != v]
+    raise GoldenMismatch(
+        f"{part}: golden row {row} ({len(wrong)} of {len(rows)} differ): stored {expected[row].tolist()}, "
+        f"found {found[row].tolist()}, tolerance {tolerance:g}. "
+        + (f"Since then changed: {', '.join(changed)}." if changed else "No library changed.")
+        + " Register it anew, or install the libraries that it was made with."
+    )
 
 
-def among(value: Json, values: Collection[Json]) -> bool:
-    """Is a value one of these, or the same number (5 and 5.0), or the text of one?"""
-    if value is None or isinstance(value, bool | list | dict):
-        return False
-    return value in values or str(value) in values
+def answers(predictor: Predictor, columns: Columns) -> Floats:
+    """What a predictor says of rows, checked. Raises ArtefactRefused for whatever the model raises, and BadOutput."""
+    try:
+        return checked(predictor.predict(columns), predictor.signature, n_rows(columns))
+    except (IncumbentError, MemoryError):
+        raise
+    except Exception as error:  # a model may raise anything
+        raise ArtefactRefused(
+            f"the model does not answer its own training rows: {type(error).__name__}: {error}. "
+            "Expected a model that takes the features of the signature: "
+            f"{', '.join(f'{c.name} ({c.type})' for c in predictor.signature.columns)}"
+        ) from error
 
 
 def served(native: Any, sample: Columns, versions: Versions) -> Predictor:
@@ -249,52 +257,6 @@ def libraries() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _open(
-    blobs: Blobs, digest: str, found: Mapping[str, Json], part: str, versions: Versions, known: Collection[str]
-) -> Predictor:
-    signature = signatures.from_json(found["signature"])
-    sha = found["parts"][part]
-    opening = Opening(signature, versions, found["schema"], vouched=digest in known or sha in known)
-    predictor: Predictor = _runtime(LOADERS, part)(_blob(blobs, sha, part), opening)
-    golden = json.loads(_blob(blobs, found["golden"], "golden rows"))
-    _replay(predictor, golden["rows"], golden["outputs"][part], part, found["libraries"])
-    return predictor
-
-
-def _replay(
-    predictor: Predictor, rows: list[dict[str, Json]], stored: Json, part: str, recorded: Mapping[str, str]
-) -> None:
-    """Raise GoldenMismatch unless the rows give what was stored: to 1e-6, to 1e-5 in float32 (ONNX)."""
-    expected = np.asarray(stored, dtype=np.float64)
-    answers = _answers(predictor, signatures.to_columns(rows, predictor.signature))
-    tolerance = 1e-5 if part.endswith(".onnx") else 1e-6
-    scale = 1.0 if predictor.signature.classifies else np.maximum(1.0, np.abs(expected))
-    wrong = np.argwhere((np.abs(answers - expected) > tolerance * scale).reshape(len(rows), -1).any(axis=1))
-    if not wrong.size:
-        return
-    row, now = int(wrong[0, 0]), libraries()
-    changed = [f"{k} {v} → {now.get(k, 'missing')}" for k, v in recorded.items() if now.get(k) != v]
-    raise GoldenMismatch(
-        f"{part}: golden row {row} ({len(wrong)} of {len(rows)} differ): stored {expected[row].tolist()}, "
-        f"found {answers[row].tolist()}, tolerance {tolerance:g}. "
-        + (f"Since then changed: {', '.join(changed)}." if changed else "No library changed.")
-        + " Register it anew, or install the libraries that it was made with."
-    )
-
-
-def _answers(predictor: Predictor, columns: Columns) -> Floats:
-    try:
-        return checked(predictor.predict(columns), predictor.signature, n_rows(columns))
-    except (IncumbentError, MemoryError):
-        raise
-    except Exception as error:  # a model may raise anything
-        raise ArtefactRefused(
-            f"the model does not answer its own training rows: {type(error).__name__}: {error}. "
-            "Expected a model that takes the features of the signature: "
-            f"{', '.join(f'{c.name} ({c.type})' for c in predictor.signature.columns)}"
-        ) from error
 
 
 def _compile(native: Any, sample: Columns, versions: Versions) -> dict[str, Any]:
