@@ -1,6 +1,7 @@
 """Charts draw what they are given, with units and words, light and dark."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from xml.etree import ElementTree
 from zoneinfo import ZoneInfo
@@ -179,6 +180,30 @@ def test_the_dashboard_draws_what_there_are_facts_for() -> None:
     drawn = charts.dashboard(CONFIG, [*EVENTS, *found], WEEKS)
     names = {"incumbents", "trial", "loss", "baseline", "expect"}
     assert set(drawn) == {f"{name}.{theme}" for name in names for theme in ("light", "dark")}
+
+
+def test_the_rules_are_drawn_with_what_is_listed_and_what_is_perfect() -> None:
+    """Small models and references have a colour and a name of their own; perfect and a score are lines."""
+    numbers = {"rank": 3, "metric": "brier", "value": 0.15, "lower": 0.14, "upper": 0.16, "perfect": 0.0}
+    listed = Evidence("baseline", "tree of depth 3", "listed", "s", APRIL, None, numbers)
+    system = Evidence("baseline", "old system", "reference", "s", APRIL, None, numbers | {"rank": 4})
+    best = rule(1, 0.15)
+    chart = charts.baselines([replace(best, numbers=best.numbers | {"perfect": 0.0}), listed, system], scored=0.12)
+    drawn = charts.svg(chart).decode()
+    for words in ("naive rule", "small model, for comparison", "reference, not served", "perfect: 0", "yours: 0.12"):
+        assert words in drawn
+    alone = charts.svg(charts.baselines([rule(1, 0.15), rule(2, None)])).decode()
+    assert "role-legend" in drawn and "role-legend" not in alone and "perfect:" not in alone
+
+
+def test_a_metric_without_a_mean_is_drawn_as_its_row_loss() -> None:
+    """r2 by week cannot be had from sums of losses: the picture says what it shows, the baseline in the same unit."""
+    config = replace(CONFIG, task=replace(CONFIG.task, kind="regression", metric="r2"))
+    numbers = rule(1, 0.1).numbers | {"metric": "r2", "mean_loss": 0.16}
+    evidence = as_dict(replace(rule(1, 0.1), numbers=numbers))
+    found = event(8, "EvidenceRecorded", 40, step="baseline", version="rule 1", evidence=evidence)
+    drawn = charts.dashboard(config, [*EVENTS, found], WEEKS)["loss.light"].decode()
+    assert "row loss of r2" in drawn and "baseline on held-out rows" in drawn
 
 
 def as_dict(one: Evidence) -> dict[str, Json]:

@@ -185,3 +185,20 @@ def test_rows_that_a_decision_still_counts_are_kept(more: str, words: str) -> No
     with pytest.raises(ConfigError, match=words):
         config.parse(f"{TASK}\n{more}\n")
     assert config.parse(f"{TASK}\n[log]\nkeep_days = 29\narchive_days = 30\n").log.keep_days == 29
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('url = "file:///etc/passwd"', "expected an address that begins with http(s)://"),
+        ('url = "http://me:secret@example/predict"', "baseline.url_token_env"),
+        ("url_batch = 0", "baseline.url_batch = 0, expected 1 or more"),
+        ("origins = 0", "baseline.origins = 0, expected 1 or more"),
+        ("url_timeout_s = 0", "baseline.url_timeout_s = 0.0, expected seconds above 0"),
+        ('simple = "perhaps"', "expected one of off, listed, incumbent"),
+    ],
+)
+def test_a_system_that_cannot_be_asked_is_said(line: str, words: str) -> None:
+    """What [baseline] names is checked before anything is fitted; a password is never repeated."""
+    said = refused(f"{TASK}\n[baseline]\n{line}\n")
+    assert words in said and "secret" not in said

@@ -8,6 +8,7 @@ verdicts come from where they were made. Axes carry units; a day is a day of the
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
+from pathlib import Path
 from typing import Any, Protocol
 
 import altair as alt
@@ -108,15 +109,21 @@ def dashboard(config: Config, events: Sequence[Event], weeks: Sequence[PeriodSum
         charts["latency"] = latency(timed, config.plan.latency_budget_ms)
     naive = latest_rules(found)
     if any(week.labelled for week in weeks):
-        of_mean = metrics.get(config.task.metric, config.task.kind).of_mean_loss or float
-        best = next((one.numbers["value"] for one in naive if one.verdict == "best"), None)
-        charts["loss"] = loss(weeks, config.task.metric, config.zone, baseline=best, of_mean=of_mean)
+        charts["loss"] = _served(config, weeks, naive)
     if naive:
         charts["baseline"] = baselines(naive)
     expected = [one for one in found if one.step == "expect"]
     if expected and expected[-1].numbers["curve"]["points"]:
         charts["expect"] = expectation(expected[-1])
     return {f"{name}.{theme}": drawn for name, chart in charts.items() for theme, drawn in both(chart).items()}
+
+
+def _served(config: Config, weeks: Sequence[PeriodSum], naive: Sequence[Evidence]) -> Chart:
+    """The metric by week; where a mean row loss does not say it (r2), that loss itself."""
+    metric = metrics.get(config.task.metric, config.task.kind)
+    said, key = (metric.name, "value") if metric.of_mean_loss else (f"row loss of {metric.name}", "mean_loss")
+    best = next((one.numbers.get(key) for one in naive if one.verdict == "best"), None)
+    return loss(weeks, said, config.zone, baseline=best, of_mean=metric.of_mean_loss or float)
 
 
 def last_look(found: Sequence[Evidence]) -> Evidence | None:
@@ -153,6 +160,22 @@ def svg(chart: Chart, dark: bool = False) -> bytes:
     """A chart as SVG bytes: transparent ground, text as text in the reader's own fonts."""
     drawn: str = vl_convert.vegalite_to_svg(chart.configure(**_theme(DARK if dark else LIGHT)).to_dict())
     return drawn.encode()
+
+
+FORMATS = (".svg", ".png", ".html")
+
+
+def save(chart: Chart, path: Path) -> None:
+    """Write a chart to a file by the end of its name: .svg, .png (twice the size), or .html (one file, with everything
+    in it). Light, on a white ground. Raises OSError where the file cannot be written."""
+    theme = _theme(LIGHT) | {"background": LIGHT["ground"]}
+    spec = chart.configure(**theme).to_dict()
+    if path.suffix == ".png":
+        path.write_bytes(vl_convert.vegalite_to_png(spec, scale=2))
+    elif path.suffix == ".html":
+        path.write_text(vl_convert.vegalite_to_html(spec, bundle=True), encoding="utf-8")
+    else:
+        path.write_text(vl_convert.vegalite_to_svg(spec), encoding="utf-8")
 
 
 # --- the charts
@@ -212,21 +235,44 @@ def loss(
     return _titled(layers, f"{metric} by week")
 
 
-def baselines(rules: Sequence[Evidence]) -> Chart:
-    """The naive rules with their held-out values and 95 % intervals, the best on top."""
+def baselines(rules: Sequence[Evidence], *, scored: float | None = None) -> Chart:
+    """The naive rules with their held-out values and 95 % intervals, the best on top; what is only listed or a
+    reference in another colour; the perfect score, and a score that somebody has, as lines."""
     ordered = sorted(rules, key=lambda one: int(one.numbers["rank"]))
     rows: list[Row] = [
-        {"rule": one.subject, **{key: one.numbers[key] for key in ("value", "lower", "upper")}} for one in ordered
+        {"rule": one.subject, "part": _PARTS.get(one.verdict, _PARTS["beaten"])}
+        | {key: one.numbers[key] for key in ("value", "lower", "upper")}
+        for one in ordered
     ]
-    metric = ordered[0].numbers["metric"]
-    x: Axis = {"title": f"{metric} on held-out rows, with 95 % interval", "scale": alt.Scale(zero=False)}
-    y = alt.Y("rule:N", sort=[row["rule"] for row in rows], title=None, axis=alt.Axis(labelLimit=260))
+    metric, perfect = ordered[0].numbers["metric"], ordered[0].numbers.get("perfect")
+    x: Axis = {"title": f"{metric} on held-out rows, with 95 % interval", "scale": alt.Scale(zero=False, nice=True)}
+    room = alt.Scale(type="point", padding=1)  # below the last rule, for the names of the lines
+    y = alt.Y("rule:N", sort=[row["rule"] for row in rows], title=None, axis=alt.Axis(labelLimit=260), scale=room)
+    found = list(dict.fromkeys(str(row["part"]) for row in rows))
+    scale = alt.Scale(domain=found, range=[_colour(_PART_COLOURS[part]) for part in found])
+    legend = alt.Legend(title=None, orient="top", labelLimit=300) if len(found) > 1 else None
+    colour = alt.Color("part:N", scale=scale, legend=legend)
     bounded = _chart([row for row in rows if row["lower"] is not None and row["upper"] is not None])
     layers: list[alt.Chart] = [
-        bounded.mark_rule(color=_colour("baseline"), strokeWidth=2).encode(x=alt.X("lower:Q", **x), x2="upper:Q", y=y),
-        _chart(rows).mark_point(color=_colour("ink"), filled=True, size=70).encode(x=alt.X("value:Q", **x), y=y),
+        bounded.mark_rule(strokeWidth=2).encode(x=alt.X("lower:Q", **x), x2="upper:Q", y=y, color=colour),
+        _chart(rows).mark_point(filled=True, size=70).encode(x=alt.X("value:Q", **x), y=y, color=colour),
     ]
-    return _titled(layers, "Naive rules, the best on top", height=34 * len(rows))
+    if perfect is not None:
+        most = perfect >= max(row["value"] for row in rows)
+        layers += _upright(float(perfect), f"perfect: {perfect:g}", "good", x, 9, at_left=most)
+    if scored is not None:
+        largest = scored >= max(row["value"] for row in rows)
+        layers += _upright(scored, f"yours: {scored:.4g}", "untouched", x, 23, at_left=largest)
+    return _titled(layers, "What must be beaten, the best on top", height=34 * (len(rows) + 1))
+
+
+_PARTS = {
+    "best": "naive rule", "beaten": "naive rule", "listed": "small model, for comparison",
+    "reference": "reference, not served",
+}  # fmt: skip
+_PART_COLOURS = {
+    "naive rule": "incumbent", "small model, for comparison": "baseline", "reference, not served": "challenger",
+}  # fmt: skip
 
 
 def expectation(evidence: Evidence) -> Chart:
@@ -472,6 +518,18 @@ def _level(
     return [
         line.mark_rule(color=_colour(colour), strokeDash=[6, 4], strokeWidth=1.5),
         text.encode(x=alt.value(6 if left else WIDTH - 2), text="label:N"),
+    ]
+
+
+def _upright(
+    value: float, label: str, colour: str, x: Axis, down: int, *, at_left: bool = False
+) -> list[alt.Chart]:
+    """A vertical line with its name beside it (`at_left`: on its left), `down` pixels above the lower end."""
+    line = _chart([{"level": value, "label": label}]).encode(x=alt.X("level:Q", **x))
+    text = line.mark_text(color=_colour(colour), align="right" if at_left else "left", dx=-5 if at_left else 5)
+    return [
+        line.mark_rule(color=_colour(colour), strokeDash=[6, 4], strokeWidth=1.5),
+        text.encode(y=alt.value({"expr": f"height - {down}"}), text="label:N"),
     ]
 
 

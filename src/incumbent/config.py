@@ -14,6 +14,7 @@ from math import isfinite
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from incumbent.errors import ConfigError, UnknownKey
@@ -120,6 +121,36 @@ class Versions:
     golden_rows: int = _setting(50, "Rows that a version must repeat at every load.", "rows")
     memory_mb: int = _setting(
         2048, "What the process of a version may take beside what it had when it was opened (Linux); 0: no limit.", "MB"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """Step 1: what must be beaten, beside the naive rules that suit the task anyway?"""
+
+    columns: tuple[str, ...] = _setting(
+        (), "Columns that already are a prediction (an existing system, a price list); one that is a feature is a rule."
+    )
+    callables: tuple[str, ...] = _setting(
+        (), "Functions of the code file that answer rows: features in, one number or probability a row out."
+    )
+    mlflow: str = _setting("", "URI of an MLflow model to compare with, e.g. models:/price/3 (needs mlflow).")
+    url: str = _setting("", "Endpoint of the system that answers today: it is asked on the held-out rows.")
+    url_format: Literal["rows", "instances", "dataframe_records"] = _setting(
+        "rows", "Shape of a question: rows (incumbent's), instances (KServe, TensorFlow), dataframe_records (MLflow)."
+    )
+    url_rows: int = _setting(2_000, "At most so many held-out rows are asked, evenly over all of them; 0: all.", "rows")
+    url_batch: int = _setting(100, "Rows a question.", "rows")
+    url_timeout_s: float = _setting(10.0, "How long one question may take.", "s")
+    url_total_s: float = _setting(300.0, "How long all questions together may take.", "s")
+    url_retries: int = _setting(3, "How often a question is asked again after a fault that may pass.")
+    url_token_env: str = _setting("", "Environment variable that holds the endpoint's bearer token.")
+    simple: Literal["off", "listed", "incumbent"] = _setting(
+        "listed",
+        "A tree of depth 3 and a straight line: listed shows what they reach, incumbent lets them be the baseline.",
+    )
+    origins: int = _setting(
+        5, "Forecast: the rules are fitted again at so many points of the held-out stretch (rolling origin)."
     )
 
 
@@ -242,6 +273,7 @@ class Config:
     store: Store = field(default_factory=Store)
     log: Keeping = field(default_factory=Keeping)
     versions: Versions = field(default_factory=Versions)
+    baseline: Baseline = field(default_factory=Baseline)
     gate: Gate = field(default_factory=Gate)
     live: Live = field(default_factory=Live)
     speed: Speed = field(default_factory=Speed)
@@ -379,6 +411,7 @@ def _check(config: Config, where: str) -> None:
     if config.versions.memory_mb < 0:
         raise ConfigError(f"{where}: versions.memory_mb = {config.versions.memory_mb}, expected 0 or more")
     _check_keeping(config, where)
+    _check_baseline(config.baseline, where)
     if config.task.label_time and not config.task.time:
         raise ConfigError(f"{where}: task.label_time is set without task.time: no row could be put in order")
     if config.store.url and not config.store.url.startswith(("postgresql://", "postgres://")):
@@ -392,6 +425,22 @@ def _check(config: Config, where: str) -> None:
             raise ConfigError(
                 f"{where}: task.timezone = {config.task.timezone!r} is no IANA zone, e.g. 'Europe/Vienna' or 'UTC'"
             ) from None
+
+
+def _check_baseline(baseline: Baseline, where: str) -> None:
+    if baseline.url and not baseline.url.startswith(("http://", "https://")):
+        raise ConfigError(f"{where}: baseline.url = {baseline.url!r}, expected an address that begins with http(s)://")
+    if "@" in urlsplit(baseline.url).netloc:
+        raise ConfigError(
+            f"{where}: baseline.url holds a user name, which the ledger would keep: name the variable that holds a "
+            "token in baseline.url_token_env"
+        )
+    for name, least in (("url_rows", 0), ("url_batch", 1), ("url_retries", 0), ("origins", 1)):
+        if getattr(baseline, name) < least:
+            raise ConfigError(f"{where}: baseline.{name} = {getattr(baseline, name)}, expected {least} or more")
+    for name in ("url_timeout_s", "url_total_s"):
+        if not getattr(baseline, name) > 0:
+            raise ConfigError(f"{where}: baseline.{name} = {getattr(baseline, name)}, expected seconds above 0")
 
 
 def _check_keeping(config: Config, where: str) -> None:

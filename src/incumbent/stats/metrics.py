@@ -41,7 +41,8 @@ class Metric:
     `low` and `high` bound the row loss where there is one, else the value itself (`inf`: unbounded).
     `row_loss` gives a loss per row, lower is better whatever the metric's direction; None where the metric is
     no mean. `value` gives the metric itself from outputs and truth; `of_mean_loss` gives it from a mean row
-    loss.
+    loss, and is None where that alone does not say it: r2 also needs the spread of the truth, but on the same
+    rows a smaller mean of squared errors is a larger r2, so that the row loss decides the test.
     """
 
     name: str
@@ -80,6 +81,15 @@ These suit the kind: accuracy, average_precision, brier, f1, log_loss, roc_auc, 
     if metric is None:
         raise ConfigError(_unknown(name, kind))
     return metric
+
+
+def plain_name(word: str) -> str:
+    """Our name for a metric that people call otherwise; any other word comes back as it is.
+
+    >>> plain_name("MAE"), plain_name("auc"), plain_name("brier")
+    ('absolute_error', 'roc_auc', 'brier')
+    """
+    return _OTHER_WORDS.get(word.lower(), word)
 
 
 def names(kind: str) -> tuple[str, ...]:
@@ -218,6 +228,23 @@ def f1(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     return math.fsum(scores) / len(scores)
 
 
+def r2(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """1 - Σ(prediction - truth)² / Σ(truth - its mean)²: the share of the spread that is explained; -inf to 1.
+
+    Wright, Journal of Agricultural Research 20 (1921). The mean is that of these rows, so that predicting it
+    gives 0 and anything worse is negative. Raises DataError where every truth is the same.
+
+    >>> r2([1.0, 2.0, 3.0], [1.0, 2.0, 6.0])
+    0.3571428571428571
+    """
+    squared = squared_error(outputs, truth)
+    actual = np.asarray(truth, dtype=np.float64)
+    if not len(actual) or actual.min() == actual.max():
+        raise DataError(f"r2 needs a truth that varies, found {len(actual)} rows that all have the same")
+    spread = math.fsum(np.square(actual - math.fsum(actual) / len(actual)))
+    return 1.0 - math.fsum(squared) / spread
+
+
 # --- the table ---
 
 
@@ -298,6 +325,11 @@ _ALL = [
     *_mean_metrics("squared_error", _NUMBERS, squared_error, math.inf, "mean squared error"),
     *_mean_metrics("absolute_error", _NUMBERS, absolute_error, math.inf, "mean absolute error"),
     *_mean_metrics("rmse", _NUMBERS, squared_error, math.inf, "root of the mean squared error", math.sqrt),
+    *(
+        Metric("r2", kind, _NUMBERS, False, 1.0, 0.0, math.inf, squared_error, r2, None,
+               "share of the truth's spread that is explained; tested on the squared error")
+        for kind in _NUMBERS
+    ),
 ]
 _TABLE = {(metric.name, metric.kind): metric for metric in _ALL}
 _OTHER_WORDS = {
@@ -307,6 +339,14 @@ _OTHER_WORDS = {
     "logloss": "log_loss",
     "cross_entropy": "log_loss",
     "error_rate": "zero_one",
+    "r_squared": "r2",
+    "r2_score": "r2",
+    "mean_absolute_error": "absolute_error",
+    "mean_squared_error": "squared_error",
+    "root_mean_squared_error": "rmse",
+    "brier_score": "brier",
+    "ap": "average_precision",
+    "acc": "accuracy",
     "pinball": "quantile_loss_0.5",
     "quantile_loss": "quantile_loss_0.5",
 }
