@@ -12,6 +12,7 @@ from parcels import day, traffic, write
 
 from incumbent.cli import run
 from incumbent.project import Project, open_project
+from incumbent.runtimes import artefact
 
 NOW = "2024-02-10T00:00:00+00:00"  # day 40
 Command = Callable[..., tuple[int, str, str]]
@@ -254,6 +255,17 @@ def test_doctor_finds_what_is_open(command: Command, project: Project, folder: P
     assert all(one["ok"] for name, one in found.items() if not name.startswith("plan: "))
     assert {"v1 repeats its golden rows", "v2 repeats its golden rows"} <= set(found)
     assert "OPEN" in command("doctor", "-p", folder)[1]
+
+
+def test_doctor_names_libraries_that_changed_and_made_no_difference(
+    command: Command, project: Project, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The golden rows decide: a version that repeats them loads, and the change is said."""
+    now = artefact.libraries()
+    monkeypatch.setattr(artefact, "libraries", lambda: now | {"numpy": "99.0"})
+    _, out, _ = command("doctor", "-p", folder, "--json")
+    found = {one["check"]: one for one in json.loads(out)}["v2 repeats its golden rows"]
+    assert found["ok"] and found["found"] == f"yes, though since then changed: numpy {now['numpy']} → 99.0"
 
 
 def test_doctor_upgrades_an_older_store(command: Command, project: Project, folder: Path) -> None:

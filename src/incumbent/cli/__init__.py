@@ -5,6 +5,7 @@
     judging    live speed upkeep why             steps 3 to 5, and why it broke
     control    status log promote rollback       what production machines need: no judging package is loaded
     access     token                             who may ask the server for what
+    versions   export                            a version for another machine
     keeping    archive forget                    what becomes of old rows, and of those that must go
     serving    serve
     rehearsing rehearse demo                     replay a past through the real server
@@ -22,7 +23,19 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 import incumbent
-from incumbent.cli import access, baseline, control, gate, judging, keeping, onset, output, rehearsing, serving
+from incumbent.cli import (
+    access,
+    baseline,
+    control,
+    gate,
+    judging,
+    keeping,
+    onset,
+    output,
+    rehearsing,
+    serving,
+    versions,
+)
 from incumbent.errors import IncumbentError, MissingExtra
 
 
@@ -47,7 +60,7 @@ app = typer.Typer(
 JUDGING = {"duckdb", "scipy", "sklearn", "pandas", "lightgbm", "skl2onnx", "onnxmltools", "onnx", "narwhals", "altair",
            "vl_convert", "skops"}  # fmt: skip
 
-for group in (onset, baseline, gate, judging, serving, control, access, keeping, rehearsing):
+for group in (onset, baseline, gate, judging, serving, control, access, versions, keeping, rehearsing):
     group.add_to(app)
 
 
