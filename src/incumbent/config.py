@@ -117,6 +117,10 @@ class Versions:
 
     trust: tuple[str, ...] = _setting((), "Types that a skops file may bring, beside the ones that skops trusts.")
     pickle: bool = _setting(False, "Load pickles whose hash is in our own ledger (a pickle can run any code).")
+    code: bool = _setting(
+        False, "Run folders of code (predictor.py) whose hash is in our own ledger, in a process of their own."
+    )
+    unpacked_mb: int = _setting(4096, "A skops file that unpacks to more is refused before it is unpacked.", "MB")
     compile: bool = _setting(True, "Make a twin (linear, ONNX, LightGBM) and serve it where it is proved equal.")
     golden_rows: int = _setting(50, "Rows that a version must repeat at every load.", "rows")
     memory_mb: int = _setting(
@@ -410,6 +414,8 @@ def _check(config: Config, where: str) -> None:
         raise ConfigError(f"{where}: serve.workers = {config.serve.workers}, expected 0 or more")
     if config.versions.memory_mb < 0:
         raise ConfigError(f"{where}: versions.memory_mb = {config.versions.memory_mb}, expected 0 or more")
+    if config.versions.unpacked_mb < 1:
+        raise ConfigError(f"{where}: versions.unpacked_mb = {config.versions.unpacked_mb}, expected 1 or more")
     _check_keeping(config, where)
     _check_baseline(config.baseline, where)
     if config.task.label_time and not config.task.time:

@@ -7,6 +7,7 @@ import pytest
 from said import Command, refused
 
 from incumbent.project import Project
+from incumbent.runtimes import artefact
 
 PLAN = (
     '[plan]\nbeat = "a"\nship_when = "b"\nfall_back_on = "c"\nlatency_budget_ms = 5\nretrain = "d"\n'
@@ -71,3 +72,14 @@ def test_the_plans_cadence_must_be_the_tickers(command: Command, project: Projec
         (folder / "incumbent.toml").write_text(text + PLAN.replace('"d"', f'"{said}"'))
         found = {one["check"]: one["ok"] for one in json.loads(command("doctor", "-p", folder, "--json")[1])["checks"]}
         assert found.get("the plan's cadence is the ticker's") is ok
+
+
+def test_libraries_that_changed_and_made_no_difference_are_named(
+    command: Command, project: Project, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The golden rows decide: a version that repeats them loads, and the change is said."""
+    now = artefact.libraries()
+    monkeypatch.setattr(artefact, "libraries", lambda: now | {"numpy": "99.0"})
+    _, out, _ = command("doctor", "-p", folder, "--json")
+    found = {one["check"]: one for one in json.loads(out)["checks"]}["v2 repeats its golden rows"]
+    assert found["ok"] and found["found"] == f"yes, though since then changed: numpy {now['numpy']} → 99.0"

@@ -48,7 +48,9 @@ def manifest(project: config.Config) -> str:
         ("sklearn", "twin.lightgbm.json", True),
         ("lightgbm", "model.lightgbm.txt", True),
         ("sklearn", "native.skops", False),
-        ("pyfunc", "", False),
+        ("pyfunc", "pyfunc.json", False),
+        ("xgboost", "model.xgboost.ubj", False),
+        ("catboost", "model.catboost.cbm", False),
     ],
 )
 def test_what_is_ours_runs_inline(runtime: str, serves: str, inline: bool) -> None:

@@ -127,6 +127,19 @@ def test_a_version_that_answers_otherwise_is_not_loaded(opened: Any) -> None:
         opened(blobs, changed, VERSIONS)
 
 
+def test_a_changed_library_is_no_error_where_the_golden_rows_repeat() -> None:
+    """The rows decide; what changed can be asked for."""
+    blobs = Memory()
+    found, _, _ = saved(blobs, boosted())
+    recorded = artefact.libraries() | {"numpy": "1.0", "no-such-package": "2"}
+    changed = edited(blobs, found.manifest, libraries=recorded)
+    assert artefact.open_version(blobs, changed, VERSIONS).runtime == "onnx"
+    assert artefact.changed_libraries(blobs, found.manifest) == []
+    assert artefact.changed_libraries(blobs, changed) == [
+        f"numpy 1.0 → {np.__version__}", "no-such-package 2 → missing",
+    ]  # fmt: skip
+
+
 def test_a_change_below_the_tolerance_is_rounding() -> None:
     """1e-5 for ONNX, 1e-6 for the native one."""
     blobs = Memory()

@@ -6,6 +6,7 @@
     judging    live speed upkeep why             steps 3 to 5, and why it broke
     control    status log promote rollback       what production machines need: no judging package is loaded
     access     token                             who may ask the server for what
+    versions   export                            a version for another machine
     keeping    archive forget                    what becomes of old rows, and of those that must go
     serving    serve
     rehearsing rehearse demo                     replay a past through the real server
@@ -37,6 +38,7 @@ from incumbent.cli import (
     output,
     rehearsing,
     serving,
+    versions,
 )
 from incumbent.errors import IncumbentError, MissingExtra
 
@@ -62,7 +64,9 @@ app = typer.Typer(
 JUDGING = {"duckdb", "scipy", "sklearn", "pandas", "lightgbm", "skl2onnx", "onnxmltools", "onnx", "narwhals", "altair",
            "vl_convert", "skops"}  # fmt: skip
 
-for group in (init, expect, onset, doctor, baseline, gate, judging, serving, control, access, keeping, rehearsing):
+for group in (
+    init, expect, onset, doctor, baseline, gate, judging, serving, control, access, versions, keeping, rehearsing,
+):  # fmt: skip
     group.add_to(app)
 
 

@@ -8,11 +8,12 @@ from importlib.util import find_spec
 from incumbent.cli.plan import cadence
 from incumbent.clock import wall
 from incumbent.config import Config
+from incumbent.engines.contained import Contained, open_predictor
 from incumbent.errors import ConfigError, IncumbentError
 from incumbent.loop import promote
 from incumbent.loop.fold import roles as fold
 from incumbent.readiness import BY_ID, Card, card
-from incumbent.records import Event, Micros, Roles
+from incumbent.records import Event, Micros, Roles, Version
 from incumbent.runtimes import artefact
 from incumbent.storage.opening import Facts, open_facts, upgrade_facts
 
@@ -95,6 +96,15 @@ def _old_days(config: Config) -> Iterator[Check]:
                     'pip install "incumbent[all]" wherever the log is read')
 
 
+def _repeats(facts: Facts, config: Config, version: Version) -> str:
+    """Prove a version; what is said of it names the libraries that changed since it was made and made no difference."""
+    predictor = open_predictor(config, version.manifest)
+    if isinstance(predictor, Contained):
+        predictor.close()
+    changed = artefact.changed_libraries(facts.blobs, version.manifest)
+    return f"yes, though since then changed: {', '.join(changed)}" if changed else "yes"
+
+
 def _places(roles: Roles, facts: Facts, config: Config) -> Iterator[Check]:
     yield Check("there is a baseline", roles.baseline is not None, roles.baseline or "none", "run `incumbent baseline`")
     beyond = roles.incumbent is not None and roles.incumbent != roles.baseline
@@ -105,8 +115,6 @@ def _places(roles: Roles, facts: Facts, config: Config) -> Iterator[Check]:
                 "promote a second version: there must always be one to fall back on")
     for name in dict.fromkeys(n for n in (roles.incumbent, roles.previous, roles.baseline) if n):
         try:
-            manifest = roles.versions[name].manifest
-            artefact.open_version(facts.blobs, manifest, config.versions, known=(manifest,))
-            yield Check(f"{name} repeats its golden rows", True, "yes", "")
+            yield Check(f"{name} repeats its golden rows", True, _repeats(facts, config, roles.versions[name]), "")
         except IncumbentError as error:
             yield Check(f"{name} repeats its golden rows", False, str(error), "promote one that does, or roll back")

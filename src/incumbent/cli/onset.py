@@ -60,8 +60,11 @@ def try_model(
 
 
 def register(
-    model: Annotated[Path | None, typer.Argument(help="A pickled model; without one, `train` is called.")] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="Load the pickle: it can run any code.")] = False,
+    source: Annotated[
+        str | None,
+        typer.Argument(help="A model's file or folder, or models:/name of MLflow; without one, `train` is called."),
+    ] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Load a pickle or code: it can do anything.")] = False,
     recipe: Annotated[str | None, typer.Option(help="Function of the code file that fits the model.")] = None,
     description: Annotated[str, typer.Option(help="What this version is.")] = "",
     project: Folder = HERE,
@@ -69,14 +72,12 @@ def register(
 ) -> None:
     """Store a model as the next version, with its signature, golden rows and profile. Promotes nothing."""
     from incumbent.project import open_project
-    from incumbent.project.trying import open_model
 
     with open_project(project, actor=options.actor()) as opened, output.busy("fitting and storing"):
-        if model is None:
+        if source is None:
             version = opened.fit(recipe, description=description)
         else:
-            fitted, digest = open_model(model, trust)
-            version = opened.register(fitted, description=description or f"{model.name} (sha256 {digest})")
+            version = opened.register(source, description=description, trust=trust)
     if json:
         return output.as_json({"version": version.name, "runtime": version.runtime, "serves": version.serves,
                                "rows": version.n_rows})

@@ -14,8 +14,9 @@ from incumbent.engines.inline import Inline
 from incumbent.engines.worker import Worker
 from incumbent.errors import NotAnswering
 from incumbent.records import Version
-from incumbent.runtimes.artefact import INLINE, open_version
+from incumbent.runtimes.artefact import open_version
 from incumbent.runtimes.base import Predictor
+from incumbent.runtimes.kinds import INLINE
 from incumbent.storage.base import Blobs
 from incumbent.storage.opening import open_blobs
 
@@ -52,6 +53,6 @@ def opener(config: Config, blobs: Blobs) -> OpenEngine:
 def open_in_child(config: Config, manifest: str) -> Predictor:
     """What a worker's child calls: it reads the blobs itself; only columns cross the pipe.
 
-    The manifest's hash comes from our own ledger, which is what vouches for a pickle in it.
+    The manifest's hash comes from our own ledger, which is what vouches for a pickle or for code in it.
     """
-    return open_version(open_blobs(config), manifest, config.versions, known=(manifest,))
+    return open_version(open_blobs(config), manifest, config.versions, known=(manifest,), contained=True)

@@ -7,6 +7,7 @@ Every judgement is a step's; every move is one of `loop.promote`'s verbs. The fi
 
 from collections.abc import Callable
 from datetime import date
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from incumbent import charts
 from incumbent import config as configuration
 from incumbent.clock import wall
 from incumbent.config import Config
+from incumbent.engines.contained import Contained, open_predictor
 from incumbent.errors import ConfigError, DataError
 from incumbent.loop import erase, keep, promote
 from incumbent.loop.fold import roles as fold
 from incumbent.loop.log import privacy
 from incumbent.project.baseline import Baseline
+from incumbent.project.bringing import bring, export
 from incumbent.project.code import Code, open_code
 from incumbent.project.expect import expect
 from incumbent.project.gate import Gate
@@ -31,7 +34,7 @@ from incumbent.project.speed import Speed
 from incumbent.project.trials import Live
 from incumbent.project.upkeep import Upkeep
 from incumbent.records import DAY, Evidence, Micros, Roles, Signature, Version
-from incumbent.runtimes import artefact, frames
+from incumbent.runtimes import frames
 from incumbent.runtimes.base import Columns, Floats, Predictor, checked, n_rows
 from incumbent.stats import metrics
 from incumbent.steps.live import why
@@ -89,6 +92,9 @@ class Project:
         self.close()
 
     def close(self) -> None:
+        for predictor in self._opened.values():
+            if isinstance(predictor, Contained):
+                predictor.close()
         self.facts.close()
 
     # --- what there is
@@ -104,10 +110,7 @@ class Project:
     def predictor(self, name: str) -> Predictor:
         """A version, loaded and proved on its golden rows (kept for the life of this object)."""
         if name not in self._opened:
-            version = self.version(name)
-            self._opened[name] = artefact.open_version(
-                self.facts.blobs, version.manifest, self.config.versions, self._known_manifests()
-            )
+            self._opened[name] = open_predictor(self.config, self.version(name).manifest)
         return self._opened[name]
 
     def rows(self, now: Micros | None = None) -> Rows:
@@ -149,17 +152,27 @@ class Project:
         recipe: str = "external",
         parent: str | None = None,
         runtime: str | None = None,
+        trust: bool = False,
         now: Micros | None = None,
     ) -> Version:
-        """Store a fitted estimator (a LightGBM Booster, the bytes of an ONNX model, a `Rule`) as the next version.
+        """Store a fitted model (an estimator, a Booster, the bytes of an ONNX model, a `Rule`) as the next version; or
+        what lies at a path (`bringing.bring`), where `trust` is your word for a pickle or a folder of code.
 
         `rows` are the rows that it was trained on: they give the signature, the golden rows, the profile and the
         sample on which a compiled twin is proved equal. Raises DataError for rows that cannot be used and
         ArtefactRefused for a model that cannot be stored safely.
         """
+        if isinstance(model, str | PathLike):
+            return bring(
+                self, Path(model), rows, trust=trust, description=description, recipe=recipe, parent=parent, now=now
+            )
         return register(
             self, model, rows, description=description, recipe=recipe, parent=parent, runtime=runtime, now=now
         )
+
+    def export(self, name: str, folder: str | Path, form: str = "folder") -> Path:
+        """Write a version into a new folder, to register it elsewhere: plain files, or an MLflow model (`mlflow`)."""
+        return export(self, name, Path(folder), form)
 
     def train(
         self, recipe: str | None = None, rows: Any = None, *, now: Micros | None = None
@@ -306,11 +319,7 @@ class Project:
         return self.code
 
     def _prove(self, version: Version) -> None:
-        self._opened.pop(version.name, None)
+        before = self._opened.pop(version.name, None)
+        if isinstance(before, Contained):
+            before.close()
         self.predictor(version.name)
-
-    def _known_manifests(self) -> list[str]:
-        """What our own ledger vouches for: only these may bring a pickle, and only where versions.pickle is set."""
-        return [version.manifest for version in self.roles().versions.values()]
-
-

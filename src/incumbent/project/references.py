@@ -12,7 +12,7 @@ import narwhals.stable.v1 as nw
 import numpy as np
 
 from incumbent.errors import ConfigError, DataError
-from incumbent.project import endpoint, mlflow
+from incumbent.project import endpoint, pyfunc
 from incumbent.project.code import Code
 from incumbent.project.rows import Rows
 from incumbent.records import Signature
@@ -34,7 +34,7 @@ def collect(held: Rows, signature: Signature, code: Code | None, keep: Keep) -> 
             raise ConfigError(f"baseline.callables names {name}, but task.code is not set: name the file it is in.")
         found.append(Reference(f"function {name}", as_output(code.ask(name, nw.to_native(features)), signature, name)))
     if settings.mlflow:
-        said = mlflow.ask(settings.mlflow, nw.to_native(features))
+        said = pyfunc.ask(settings.mlflow, nw.to_native(features))
         found.append(Reference(f"MLflow model {settings.mlflow}", as_output(said, signature, settings.mlflow)))
     if settings.url:
         places = evenly(len(held), settings.url_rows or len(held))
