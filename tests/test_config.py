@@ -33,7 +33,9 @@ def test_every_default_is_one_that_could_be_written() -> None:
     """A file that repeats each default means the same as one that leaves them out."""
     lines: dict[str, list[str]] = {}
     for name, field in config.settings():
-        section, key = name.split(".")
+        section, _, key = name.partition(".")
+        if "." in key:
+            continue  # of a table in a list: by default there is none
         if isinstance(field.default, bool | int | float | str | tuple):
             value = list(field.default) if isinstance(field.default, tuple) else field.default
             shown = str(value).lower() if isinstance(value, bool) else repr(value).replace("'", '"')
