@@ -429,7 +429,7 @@ def _check_gate(config: Config, where: str) -> None:
     gate = config.gate
     if gate.alpha >= 0.5:
         raise ConfigError(f"{where}: gate.alpha = {gate.alpha}, expected less than .5 (a coin)")
-    rules = [("gate", gate), *((f"gate.slice[{i}]", one) for i, one in enumerate(gate.slice))]
+    rules: list[tuple[str, Any]] = [("gate", gate), *((f"gate.slice[{i}]", one) for i, one in enumerate(gate.slice))]
     rules += [(f"gate.rule[{i}]", one) for i, one in enumerate(gate.rule)]
     for name, one in rules:
         for key in ("better_by", "no_worse_than", "suspicious_if_better_by", "latency_p99_ms", "min_slice_size"):

@@ -7,7 +7,7 @@ that the same rows in any order give the same bytes.
 
 Blocks: ratio of sums with the linearised variance (Cochran, Sampling Techniques, 3rd ed., 6.4). What widens a
 bound, measured in docs/gate-simulation.md: Student's t; skewed gains (Hall, J. Royal Statistical Society B 54,
-1992, 221); neighbouring blocks that go together (Newey & West, Econometrica 55, 1987). No row loss:
+1992, 221); neighbouring blocks that go together (Wilks, J. Climate 10, 1997, 65). No row loss:
 `stats.influence`, or the bootstrap of whole blocks (Efron & Tibshirani 1993, 8.5 and 13.3).
 """
 
@@ -27,6 +27,7 @@ from incumbent.errors import DataError
 from incumbent.stats.metrics import Floats, Integers, Metric
 
 MOST_UNDEFINED_RESAMPLES = 0.05
+MOST_TOGETHER = 0.9  # a higher correlation of neighbours is a trend, and not a matter of width
 
 
 @dataclass(frozen=True)
@@ -293,8 +294,8 @@ def _reach(error: float, alpha: float, degrees: int, skewness: float, n_blocks: 
         return student * error
     root = math.sqrt(n_blocks)
     inner = 1.0 + skewness * (normal / root - skewness / (6.0 * n_blocks))
-    hall = 3.0 * root / skewness * (math.cbrt(inner) - 1.0)
-    return max(student, hall) * error
+    hall = 3.0 * root / skewness * (float(math.cbrt(inner)) - 1.0)
+    return float(max(student, hall)) * error
 
 
 def _skewness(residuals: Floats) -> float:
@@ -302,16 +303,18 @@ def _skewness(residuals: Floats) -> float:
     unit = residuals / scale
     n = len(residuals)
     second, third = math.fsum(np.square(unit)) / n, math.fsum(unit * unit * unit) / n
-    return third / second**1.5
+    return third / (second * math.sqrt(second))
 
 
 def _together(residuals: Floats) -> float:
-    """By what factor the variance of the sum grows because neighbours go together: 1 + 2·r₁, never below 1.
+    """By what factor the variance of the sum grows because neighbours go together: (1 + r)/(1 - r), never below 1.
 
-    r₁ is the correlation of neighbouring blocks, freed of its bias of -1/blocks.
+    r is the correlation of neighbouring blocks, freed of its bias of -1/blocks. Measured: days with a correlation of
+    .3 make a level of 5 % to 10.8 % without this (30 days), to 7.1 % with 1 + 2r, to 6.0 % with it.
     """
     both = math.fsum(residuals[1:] * residuals[:-1]) / math.fsum(np.square(residuals))
-    return max(1.0, 1.0 + 2.0 * (both + 1.0 / len(residuals)))
+    r = min(max(both + 1.0 / len(residuals), 0.0), MOST_TOGETHER)
+    return (1.0 + r) / (1.0 - r)
 
 
 def _standard_error(

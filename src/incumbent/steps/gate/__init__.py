@@ -15,7 +15,14 @@ loop.decide does. The same rows give the same bytes.
     simulate   how often does the gate ship them? A table with limits
 """
 
-from incumbent.steps.gate.judging import judge, judge_outputs, not_shown_worse, unjudged
+from incumbent.steps.gate.judging import (
+    difference,
+    judge,
+    judge_outputs,
+    not_shown_worse,
+    of_losses,
+    unjudged,
+)
 from incumbent.steps.gate.looks import Looks
 from incumbent.steps.gate.power import Plan, plan
 from incumbent.steps.gate.rules import HOLD, NOT_ENOUGH, OFF, SHIP, Finding, verdict_of
@@ -32,10 +39,12 @@ __all__ = [
     "Labels",
     "Looks",
     "Plan",
+    "difference",
     "judge",
     "judge_outputs",
     "labels",
     "not_shown_worse",
+    "of_losses",
     "plan",
     "split",
     "split_at",

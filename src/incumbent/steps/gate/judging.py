@@ -24,7 +24,7 @@ from incumbent.steps.gate.rules import HOLD, Finding, Found, Of, beyond, fast, n
 from incumbent.steps.gate.slices import Labels, Mask
 from incumbent.steps.gate.wording import Case, evidence, unjudged
 
-__all__ = ["judge", "judge_outputs", "not_shown_worse", "unjudged"]
+__all__ = ["difference", "judge", "judge_outputs", "not_shown_worse", "of_losses", "unjudged"]
 
 N_RESAMPLES = 1000
 NO_COLUMNS: Mapping[str, Labels] = {}
@@ -54,7 +54,7 @@ def judge(
     case = _case(settings, subject, reference, at, latency, budget_ms, looks)
 
     def differs(inside: Mask | None = None) -> Found:
-        return _of_losses(loss_incumbent, loss_candidate, blocks, inside, settings)
+        return of_losses(loss_incumbent, loss_candidate, blocks, settings, inside)
 
     found = differs()
     findings = of_all_rows(found, settings, perfect=0.0)
@@ -118,7 +118,7 @@ def not_shown_worse(
     a refresh goes live without a trial, so this question is always asked.
     """
     settings = replace(settings, mode="enforce")
-    found = _of_losses(loss_incumbent, loss_candidate, blocks, None, settings)
+    found = of_losses(loss_incumbent, loss_candidate, blocks, settings)
     return evidence(found, not_worse(found, settings), _case(settings, subject, reference, at, None, 0.0, looks))
 
 
@@ -152,13 +152,29 @@ def _second(rule: config.Rule, found: Found) -> Finding:
 # --- the difference, or the sentence that says why there is none
 
 
-def _of_losses(
+def difference(
+    metric: Metric,
+    truth: npt.ArrayLike,
+    outputs_reference: npt.ArrayLike,
+    outputs_candidate: npt.ArrayLike,
+    blocks: npt.ArrayLike | None,
+    settings: config.Gate,
+    *,
+    seed: int = 0,
+) -> Found:
+    """The paired difference that the rules weigh, by the method that suits the metric; or why there is none."""
+    arrays = np.asarray(truth), np.asarray(outputs_reference), np.asarray(outputs_candidate)
+    return _of_outputs(metric, *arrays, blocks, None, settings, seed)
+
+
+def of_losses(
     reference: npt.ArrayLike,
     candidate: npt.ArrayLike,
     blocks: npt.ArrayLike | None,
-    inside: Mask | None,
     settings: config.Gate,
+    inside: Mask | None = None,
 ) -> Found:
+    """The same from row losses (of the rows `inside`)."""
     try:
         if inside is not None:
             reference, candidate = np.asarray(reference)[inside], np.asarray(candidate)[inside]
@@ -183,8 +199,7 @@ def _of_outputs(
             truth, reference, candidate = truth[inside], reference[inside], candidate[inside]
         if metric.row_loss is not None and not knows(metric):
             losses = metric.row_loss(reference, truth), metric.row_loss(candidate, truth)
-            blocks = _of(blocks, inside)
-            return _of_losses(*losses, blocks, None, settings)
+            return of_losses(*losses, _of(blocks, inside), settings)
         blocks, alpha = _of(blocks, inside), settings.alpha
         if knows(metric):
             return influence_difference(

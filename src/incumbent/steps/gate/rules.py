@@ -101,7 +101,9 @@ def beyond(
     if unsettled is not None:
         return unsettled
     shown = f"{of.said}gain {found.gain:.4g}, at least {found.lower:.4g} at {_percent(1.0 - found.alpha)}"
-    asked = f"asked for more than {threshold:.4g}" if rule == "better_by" else f"a loss of {no_worse_than:.4g} is allowed"
+    asked = f"asked for more than {threshold:.4g}"
+    if rule == "no_worse_than":
+        asked = f"a loss of {no_worse_than:.4g} is allowed"
     verdict, why, needed = SHIP, asked, None
     if not (found.lower > threshold or (rule == "no_worse_than" and found.lower >= threshold)):
         verdict, why, needed = _not_shown(found, threshold, asked)

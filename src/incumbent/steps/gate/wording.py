@@ -17,6 +17,7 @@ from incumbent.steps.gate.looks import Looks
 from incumbent.steps.gate.rules import HOLD, NOT_ENOUGH, OFF, Finding, finite, verdict_of
 
 MOST_SENTENCES = 4
+MAIN = ("better_by", "no_worse_than", "not_shown_worse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def _reasons(findings: Sequence[Finding]) -> str:
         if said:
             more = f"; and {len(said) - MOST_SENTENCES:,} more" if len(said) > MOST_SENTENCES else ""
             return "; ".join(said[:MOST_SENTENCES]) + more
-    first = next((one for one in findings if one.rule in ("better_by", "no_worse_than", "not_shown_worse")), findings[0])
+    first = next((one for one in findings if one.rule in MAIN), findings[0])
     asked = sum(one.slice is not None or one.metric is not None or one.rule == "latency_p99_ms" for one in findings)
     return f"{first.sentence}; {asked} other rule{'s are' if asked > 1 else ' is'} met" if asked else first.sentence
 
