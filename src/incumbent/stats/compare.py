@@ -283,8 +283,8 @@ def _reach(error: float, alpha: float, degrees: int, skewness: float, n_blocks: 
     """How far a bound lies from the gain: Student's t, or Hall's quantile for skewed gains where that is wider.
 
     Hall alone undercovers where the tails are long on both sides (A/A of lognormal losses, n = 200: 8.8 % at a
-    level of 5 %), t alone where they are long on the bad side (rare, large losses: 16.6 %); the wider of the two
-    holds both (5.0 and 3.7 %). Hall's starts from the normal quantile: from t's it is too wide for few blocks.
+    level of 5 %), t alone where they are long on the bad side (rare, large losses: 15.8 %); the wider of the two
+    holds both (5.0 and 3.4 %). Hall's starts from the normal quantile: from t's it is too wide for few blocks.
     """
     if error == 0.0 or not math.isfinite(error):
         return error
@@ -309,11 +309,13 @@ def _skewness(residuals: Floats) -> float:
 def _together(residuals: Floats) -> float:
     """By what factor the variance of the sum grows because neighbours go together: (1 + r)/(1 - r), never below 1.
 
-    r is the correlation of neighbouring blocks, freed of its bias of -1/blocks. Measured: days with a correlation of
-    .3 make a level of 5 % to 10.8 % without this (30 days), to 7.1 % with 1 + 2r, to 6.0 % with it.
+    r is the correlation of neighbouring blocks, freed of its bias of -1/blocks, less half of its standard error: what
+    a few blocks show by chance shall not cost the power that it would (14 independent days, where .75 is had without
+    it: .68 in full, .72 so). Measured at a level of 5 %, 30 days: rows with AR(1) .6, 10 a day, 7.0 % without, 5.6 %
+    with it; days that go together at .3: 10.8 % without, 7.6 % with it, 6.1 % in full.
     """
-    both = math.fsum(residuals[1:] * residuals[:-1]) / math.fsum(np.square(residuals))
-    r = min(max(both + 1.0 / len(residuals), 0.0), MOST_TOGETHER)
+    both, blocks = math.fsum(residuals[1:] * residuals[:-1]) / math.fsum(np.square(residuals)), len(residuals)
+    r = min(max(both + 1.0 / blocks - 0.5 / math.sqrt(blocks), 0.0), MOST_TOGETHER)
     return (1.0 + r) / (1.0 - r)
 
 

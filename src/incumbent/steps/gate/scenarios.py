@@ -48,6 +48,7 @@ def all_of() -> Sequence[Scenario]:
     """Every scenario, in the order of the table."""
     inferior = config.Gate(suspicious_if_better_by=0.0, no_worse_than=ONE_POINT)
     row = config.Gate(suspicious_if_better_by=0.0, block="row")
+    group = config.Gate(suspicious_if_better_by=0.0, block="group")
     sliced = config.Gate(
         suspicious_if_better_by=0.0, slice=(config.Slice("part", no_worse_than=2 * ONE_POINT),), min_slice_size=100
     )
@@ -58,7 +59,7 @@ def all_of() -> Sequence[Scenario]:
         Scenario("equal, 60 days of 24 rows, AR(1) .6", lambda g: days(g, 60, 24), 0.05),
         Scenario("equal, 30 days that go together at .3", lambda g: together(g, 30, 0.3), None),
         Scenario("equal, 60 days of 24 rows, judged row by row", lambda g: days(g, 60, 24), None, settings=row),
-        Scenario("equal, 60 groups of 1 to 30 rows", lambda g: groups(g, 60), 0.05),
+        Scenario("equal, 60 groups of 1 to 30 rows", lambda g: groups(g, 60), 0.05, settings=group),
         Scenario("equal, lognormal losses, n = 500", lambda g: lognormal(g, 500), 0.05),
         Scenario("equal, 95 % of the losses are 0, n = 500", lambda g: rare(g, 500), 0.05),
         Scenario("equal, rare large losses of the candidate, n = 500", lambda g: rare_bad(g, 500), 0.05),
