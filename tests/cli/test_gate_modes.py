@@ -1,4 +1,4 @@
-"""`incumbent gate` and `incumbent promote` at the terminal: modes, override, plan, simulation."""
+"""`incumbent gate` and `incumbent promote` at the terminal: modes, overrides, plans, simulations."""
 
 import json
 from collections.abc import Callable
