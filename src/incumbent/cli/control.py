@@ -9,7 +9,7 @@ import typer
 
 from incumbent import config
 from incumbent.cli import options, output
-from incumbent.cli.options import HERE, AsJson, Folder, Now, Reason
+from incumbent.cli.options import HERE, AsJson, Folder, Now, Override, Reason
 from incumbent.clock import wall
 from incumbent.config import Config
 from incumbent.loop.delivered import Delivered, delivered
@@ -86,11 +86,13 @@ def show_log(
                   for e in events])
 
 
-def promote(version: str, reason: Reason, project: Folder = HERE, now: Now = None) -> None:
+def promote(
+    version: str, reason: Reason, override: Override = False, project: Folder = HERE, now: Now = None
+) -> None:
     """Make a version the incumbent, by a person's decision. The one before stays loaded behind it."""
     with _facts(settings := config.load(project)) as facts:
         event = verbs.promote(facts, here(settings, facts.blobs), version, at=options.moment(now) or wall(),
-                              actor=options.actor(), reason=reason)
+                              actor=options.actor(), reason=reason, override=override)
     output.say(sentence(event))
 
 

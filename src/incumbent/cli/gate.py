@@ -1,4 +1,4 @@
-"""Step 2 at the terminal and in continuous integration: is the candidate good enough?"""
+"""Step 2 at the terminal and in continuous integration: is the candidate good enough? And the override of a verdict."""
 
 import os
 from pathlib import Path
@@ -10,16 +10,18 @@ from typer.exceptions import TyperException
 from incumbent import config
 from incumbent.ci import document, files, places
 from incumbent.ci.outcome import Outcome, failed
-from incumbent.cli import groups, options, output
+from incumbent.cli import groups, options, output, simulating
 from incumbent.cli.opening import open_project
-from incumbent.cli.options import HERE, AsJson, Folder, Now
+from incumbent.cli.options import HERE, AsJson, Folder, Now, Override
 from incumbent.clock import wall
 from incumbent.errors import ConfigError, DataError, NotWritten
+from incumbent.loop.sentences import sentence
 from incumbent.records import Micros
 
 PANEL = "Output files (each written whole, whatever the verdict)"
 
 app = groups.group("Step 2: is the candidate good enough?")
+simulating.add_to(app)
 
 
 def add_to(whole: typer.Typer) -> None:
@@ -36,6 +38,9 @@ def gate(
     candidate: Annotated[str | None, typer.Option(help="The same, by name.")] = None,
     train: Annotated[bool, typer.Option("--train", help="Train, gate and register in one go.")] = False,
     recipe: Annotated[str | None, typer.Option(help="With --train: function of the code file.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="What could these held-out rows show at all?")] = False,
+    override: Override = False,
+    reason: Annotated[str, typer.Option("--reason", "-r", help="With --override: why; it stays on the ledger.")] = "",
     baseline: Annotated[
         bool, typer.Option(help="With --train, where there is no incumbent: make the baseline first, or refuse.")
     ] = True,
@@ -62,31 +67,36 @@ def gate(
     ] = True,
 ) -> None:
     """Step 2: is the candidate better than the incumbent on the same held-out rows?"""
+    at, name = options.moment(now), _named(version, candidate, train, plan)
+    if override and name is None:
+        raise typer.BadParameter("--override needs the version whose verdict is not followed")
+    if plan or override:
+        with open_project(project) as opened:
+            return simulating.show_plan(opened, at, json) if plan else _override(opened, str(name), reason, at, json)
     asked = {"summary": summary, "junit": junit, "json": json_file, "openmetrics": openmetrics, "dotenv": dotenv,
              "report": report, "picture": picture}  # fmt: skip
     wanted = places.targets(asked, out, os.environ, ci)
     files.check(wanted.all)
     try:
-        outcome = _judged(_named(version, candidate, train), recipe, project, options.moment(now), baseline)
+        outcome = _judged(name, recipe, project, at, baseline)
     except Exception as error:
         _tell(error, project, wanted)
         raise
     _show(outcome, json, train)
     _write(outcome, wanted)
-    code = output.exit_code(outcome.verdict)
-    raise typer.Exit(0 if allow_not_enough_data and code == output.NOT_ENOUGH_DATA else code)
+    raise typer.Exit(_exit_code(outcome, allow_not_enough_data))
 
 
 # --- parts
 
 
-def _named(version: str | None, candidate: str | None, train: bool) -> str | None:
-    """The version that is judged; None: what --train makes."""
+def _named(version: str | None, candidate: str | None, train: bool, plan: bool) -> str | None:
+    """The version that is judged; None: what --train makes, or no version at all."""
     if version and candidate and version != candidate:
         raise typer.BadParameter(f"found {version} and --candidate {candidate}: name one version")
     name = version or candidate
-    if train == (name is not None):
-        raise typer.BadParameter("name a version, or say --train (one of the two)")
+    if train + plan + (name is not None) != 1:
+        raise typer.BadParameter("name a version, or say --train, or --plan (one of the three)")
     return name
 
 
@@ -122,6 +132,23 @@ def _incumbent_first(opened: Any, at: Micros | None, allowed: bool) -> tuple[str
     )
     output.note(said)
     return (said,)
+
+
+def _override(opened: Any, version: str, reason: str, at: int | None, json: bool) -> None:
+    event = opened.gate.override(version, reason, now=at)
+    if json:
+        return output.as_json({"version": version, "event": event.sequence, "sentence": sentence(event), **event.data})
+    output.say(sentence(event))
+
+
+def _exit_code(outcome: Outcome, allow_not_enough_data: bool) -> int:
+    """A gate that holds nobody back fails no job, and says so."""
+    mode = outcome.gate.mode if outcome.gate else "enforce"
+    if mode != "enforce":
+        output.warn(f"gate.mode = {mode}: this gate holds nobody back, and leaves with exit code 0.")
+        return 0
+    code = output.exit_code(outcome.verdict)
+    return 0 if allow_not_enough_data and code == output.NOT_ENOUGH_DATA else code
 
 
 def _show(outcome: Outcome, json: bool, train: bool) -> None:

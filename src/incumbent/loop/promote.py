@@ -316,9 +316,20 @@ def stop_watching(ledger: Ledger, now: Roles, *, at: Micros, actor: str, reason:
 
 
 def override(
-    ledger: Ledger, now: Roles, version: str, verdict: str, *, at: Micros, actor: str, reason: str
+    ledger: Ledger,
+    now: Roles,
+    version: str,
+    verdict: str,
+    *,
+    at: Micros,
+    actor: str,
+    reason: str,
+    decision: int | None = None,
 ) -> Event:
-    """Say, in front of everybody, that a verdict about a version is not followed. Needs a reason."""
+    """Say, in front of everybody, that a verdict about a version is not followed. Needs a reason.
+
+    `decision` is the sequence number of the event that holds the verdict.
+    """
     _needs_reason(reason, f"an override of the verdict {verdict!r} on {version}")
     answering(now, version)
     return ledger.append(
@@ -327,7 +338,7 @@ def override(
         actor=actor,
         reason=reason,
         expected=now.sequence,
-        data={"version": version, "verdict": verdict},
+        data={"version": version, "verdict": verdict, "decision": decision},
     )
 
 

@@ -95,7 +95,14 @@ def _erased(data: Data) -> str:
     return f"{said} ({sum(one['replaced'] for one in data['golden'].values()):,} of them replaced)"
 
 
-_VERDICTS = {"ship": "may ship", "hold": "is held back", "not_enough_data": "needs more rows for a verdict"}
+def _overridden(data: Data) -> str:
+    verdict, event = data["verdict"].replace("_", " "), data.get("decision")
+    where = f" (event {event})" if event else ""
+    return f"The verdict {verdict} about {data['version']}{where} was overridden"
+
+
+_VERDICTS = {"ship": "may ship", "hold": "is held back", "not_enough_data": "needs more rows for a verdict",
+             "off": "was not judged"}  # fmt: skip
 
 _SENTENCES: dict[str, Callable[[Data], str]] = {
     "VersionRegistered": _registered,
@@ -115,7 +122,7 @@ _SENTENCES: dict[str, Callable[[Data], str]] = {
         f"The gate says that {data['version']} {_VERDICTS.get(data['verdict'], data['verdict'])}"
     ),
     "EvidenceRecorded": lambda data: f"Evidence of step {data['step']} about {data['version']}",
-    "Overridden": lambda data: f"The verdict {data['verdict']} about {data['version']} was overridden",
+    "Overridden": _overridden,
     "Attested": lambda data: f"A person attests that {data['test']} holds",
     "AlarmRaised": lambda data: f"Alarm ({data['alarm']})",
     "RetrainRequested": lambda data: f"A retrain is due ({data['cause']})",

@@ -19,7 +19,7 @@ from incumbent.clock import wall
 from incumbent.config import Config
 from incumbent.engines.contained import Contained, open_predictor
 from incumbent.errors import ConfigError, DataError
-from incumbent.loop import erase, keep, promote
+from incumbent.loop import erase, held, keep, promote
 from incumbent.loop.fold import roles as fold
 from incumbent.loop.log import privacy
 from incumbent.project.baseline import Baseline
@@ -82,6 +82,7 @@ class Project:
         self.live = Live(self)
         self.speed = Speed(self)
         self.upkeep = Upkeep(self)
+        self.timings_decide = True  # not in a rehearsal, whose decisions must repeat on any machine
         self._opened: dict[str, Predictor] = {}
         self._loaded: tuple[Micros | None, Rows] | None = None  # a refit asks for the same rows several times
 
@@ -213,10 +214,24 @@ class Project:
             return roles.versions[roles.incumbent].signature
         return frames.infer_signature(rows.native(), self.config.task)
 
-    def promote(self, name: str, reason: str, *, evidence: Evidence | None = None, now: Micros | None = None) -> None:
-        """Make a version the incumbent; the one before stays loaded behind it."""
+    def promote(
+        self,
+        name: str,
+        reason: str,
+        *,
+        evidence: Evidence | None = None,
+        override: bool = False,
+        now: Micros | None = None,
+    ) -> None:
+        """Make a version the incumbent; the one before stays loaded behind it.
+
+        Without evidence it is a person's decision: a verdict of the gate that stands against the version refuses it,
+        unless `override` says on the ledger that it is not followed.
+        """
         self.predictor(name)
         now = self.clock() if now is None else now
+        if evidence is None:
+            held.settle(self.facts.ledger, name, overrides=override, at=now, actor=self.actor, reason=reason)
         promote.promote(
             self.facts.ledger, self.roles(), name, at=now, actor=self.actor, reason=reason, evidence=evidence
         )

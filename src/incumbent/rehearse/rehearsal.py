@@ -86,6 +86,7 @@ class Rehearsal:
         self.say, self.progress = say, progress
         self.clock: Micros = 0
         self.project: Project = open_project(home, clock=lambda: self.clock, actor="rehearsal")
+        self.project.timings_decide = False
         settings = self.project.config
         if self.project.metric.row_loss is None:
             raise ConfigError(f"a rehearsal compares mean row losses, which {settings.task.metric} has not: use brier")

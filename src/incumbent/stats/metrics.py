@@ -130,14 +130,14 @@ def from_units(units: npt.ArrayLike) -> Floats:
 
 def brier_binary(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
     """(p₁ - y)², range 0 to 1. Brier, Monthly Weather Review 78 (1950), halved as usual for two classes."""
-    probabilities, index = _classified(outputs, truth, n_classes=2)
+    probabilities, index = classified(outputs, truth, n_classes=2)
     squared: Floats = np.square(probabilities[:, 1] - index)
     return squared
 
 
 def brier_multiclass(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
     """Σ over classes of (p - onehot)², range 0 to 2. Brier (1950)."""
-    probabilities, index = _classified(outputs, truth)
+    probabilities, index = classified(outputs, truth)
     onehot = np.zeros_like(probabilities)
     onehot[np.arange(len(index)), index] = 1.0
     return np.asarray(np.square(probabilities - onehot).sum(axis=1), dtype=np.float64)
@@ -145,14 +145,14 @@ def brier_multiclass(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
 
 def log_loss(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
     """-ln p(truth), p clipped at 1e-15; range 0 to 34.54. Good, J. Royal Statistical Society B 14 (1952)."""
-    probabilities, index = _classified(outputs, truth)
+    probabilities, index = classified(outputs, truth)
     of_truth = np.maximum(probabilities[np.arange(len(index)), index], SMALLEST_PROBABILITY)
     return np.asarray(np.abs(np.log(of_truth)), dtype=np.float64)
 
 
 def zero_one(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
     """1 where the most probable class is not the truth, else 0; among equals the first class counts."""
-    probabilities, index = _classified(outputs, truth)
+    probabilities, index = classified(outputs, truth)
     return np.asarray(probabilities.argmax(axis=1) != index, dtype=np.float64)
 
 
@@ -185,7 +185,7 @@ def roc_auc(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     >>> roc_auc([[.9, .1], [.6, .4], [.65, .35], [.2, .8]], [0, 0, 1, 1])
     0.75
     """
-    score, positive = _scored(outputs, truth)
+    score, positive = scored(outputs, truth)
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     if not n_positive or not n_negative:
         raise DataError("roc_auc needs rows of both classes, found one class only")
@@ -202,7 +202,7 @@ def average_precision(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     >>> round(average_precision([[.9, .1], [.6, .4], [.65, .35], [.2, .8]], [0, 0, 1, 1]), 4)
     0.8333
     """
-    score, positive = _scored(outputs, truth)
+    score, positive = scored(outputs, truth)
     if not positive.any():
         raise DataError("average_precision needs at least one positive row, found none")
     order = np.argsort(-score, kind="stable")
@@ -214,7 +214,7 @@ def average_precision(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 def f1(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     """2·TP / (2·TP + FP + FN) of class 1 (binary), or its mean over the classes that occur (multiclass)."""
-    probabilities, index = _classified(outputs, truth)
+    probabilities, index = classified(outputs, truth)
     predicted = probabilities.argmax(axis=1)
     n_classes = probabilities.shape[1]
     wanted = [1] if n_classes == 2 else range(n_classes)
@@ -386,7 +386,7 @@ def _unknown(name: str, kind: str) -> str:
 # --- what comes in ---
 
 
-def _classified(
+def classified(
     outputs: npt.ArrayLike, truth: npt.ArrayLike, n_classes: int | None = None
 ) -> tuple[Floats, Integers]:
     """Probabilities `(n_rows, n_classes)` in 0 to 1 and class indices `(n_rows,)`, checked."""
@@ -416,8 +416,8 @@ def _classified(
     return np.clip(probabilities, 0.0, 1.0), index
 
 
-def _scored(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    probabilities, index = _classified(outputs, truth, n_classes=2)
+def scored(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    probabilities, index = classified(outputs, truth, n_classes=2)
     return probabilities[:, 1], index == 1
 
 
