@@ -48,9 +48,9 @@ def results(path: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("settings", "arguments", "code", "verdict", "result"),
     [
-        ("", ["--train"], 0, "ship", ["passed"]),
-        ("", ["--train", "--recipe", "train_useless"], 1, "hold", ["failure"]),
-        ("[gate]\nmin_rows = 5000\n", ["--train"], 3, "not_enough_data", ["skipped", "passed"]),
+        ("", ["--train"], 0, "ship", ["passed"] * 3),
+        ("", ["--train", "--recipe", "train_useless"], 1, "hold", ["passed", "failure", "passed"]),
+        ("[gate]\nmin_rows = 5000\n", ["--train"], 3, "not_enough_data", ["skipped", "passed", "passed"]),
         ("", ["--train", "--recipe", "train_nothing"], 4, "error", ["error"]),
         ("", ["--candidate", "v99"], 4, "error", ["error"]),
         ("", ["v1", "--train"], 2, "error", ["error"]),
@@ -159,7 +159,7 @@ def test_a_full_disk_is_an_error_and_the_verdict_stands(command: Command, folder
     before = events(folder)
     code, out, err = command("gate", "--train", "-p", folder, "--summary", FULL, "--junit", tmp_path / "j.xml")
     assert code == 4 and out.startswith("SHIP: ") and "/dev/full could not be written" in err
-    assert results(tmp_path / "j.xml") == ["passed"]
+    assert results(tmp_path / "j.xml") == ["passed"] * 3
     assert events(folder)[len(before) :] == ["GateDecided", "VersionRegistered"]
 
 

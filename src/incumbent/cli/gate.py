@@ -67,10 +67,10 @@ def gate(
     ] = True,
 ) -> None:
     """Step 2: is the candidate better than the incumbent on the same held-out rows?"""
-    at, name = options.moment(now), _named(version, candidate, train, plan)
-    if override and name is None:
-        raise typer.BadParameter("--override needs the version whose verdict is not followed")
     if plan or override:
+        name, at = _named(version, candidate, train, plan), options.moment(now)
+        if override and (plan or name is None):
+            raise typer.BadParameter("--override needs the version whose verdict is not followed, and goes alone")
         with open_project(project) as opened:
             return simulating.show_plan(opened, at, json) if plan else _override(opened, str(name), reason, at, json)
     asked = {"summary": summary, "junit": junit, "json": json_file, "openmetrics": openmetrics, "dotenv": dotenv,
@@ -78,7 +78,7 @@ def gate(
     wanted = places.targets(asked, out, os.environ, ci)
     files.check(wanted.all)
     try:
-        outcome = _judged(name, recipe, project, at, baseline)
+        outcome = _judged(_named(version, candidate, train), recipe, project, options.moment(now), baseline)
     except Exception as error:
         _tell(error, project, wanted)
         raise
@@ -90,7 +90,7 @@ def gate(
 # --- parts
 
 
-def _named(version: str | None, candidate: str | None, train: bool, plan: bool) -> str | None:
+def _named(version: str | None, candidate: str | None, train: bool, plan: bool = False) -> str | None:
     """The version that is judged; None: what --train makes, or no version at all."""
     if version and candidate and version != candidate:
         raise typer.BadParameter(f"found {version} and --candidate {candidate}: name one version")
