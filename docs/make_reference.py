@@ -8,7 +8,7 @@ its two markers is written by hand. A test asserts that the committed pages equa
 
 import json
 from collections.abc import Iterator
-from dataclasses import MISSING, Field
+from dataclasses import MISSING, Field, is_dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -55,7 +55,7 @@ def settings() -> str:
     """docs/settings.md."""
     lines = [_metrics("binary"), _metrics("multiclass"), _metrics("regression"), _metrics("forecast")]
     parts = [_INTRO.format(metrics="\n".join(lines))]
-    for section, keys in groupby(config.settings(), key=lambda one: one[0].split(".")[0]):
+    for section, keys in groupby(config.settings(), key=lambda one: one[0].rpartition(".")[0]):
         parts.append(_section(section, list(keys)))
     return "\n".join(parts)
 
@@ -79,11 +79,14 @@ def walk(command: Any, name: str = "incumbent") -> Iterator[tuple[str, Any]]:
 
 
 def _section(section: str, keys: list[tuple[str, Field[Any]]]) -> str:
-    owner = get_type_hints(config.Config)[section]
+    owner, *table = section.split(".")
+    owner = get_type_hints(config.Config)[owner]
+    owner = dict(config.tables(owner))[table[0]] if table else owner
     about = " ".join((owner.__doc__ or "").split())
     rows = [f"| `{key}` | {_type(owner, field)} | {_default(field)} | {_cell(field)} |" for key, field in keys]
     heads = "| setting | type | default | what it does |\n| --- | --- | --- | --- |"
-    return f"## [{section}]\n\n{about}\n\n{heads}\n" + "\n".join(rows) + "\n"
+    title = f"[[{section}]]" if table else f"[{section}]"
+    return f"## {title}\n\n{about}\n\n{heads}\n" + "\n".join(rows) + "\n"
 
 
 def _metrics(kind: Kind) -> str:
@@ -100,7 +103,7 @@ def _type(owner: Any, field: Field[Any]) -> str:
     if get_origin(hint) is Literal:
         return ", ".join(f"`{word}`" for word in args)
     if get_origin(hint) is tuple:
-        return f"list of {args[0].__name__}"
+        return "list of tables" if is_dataclass(args[0]) else f"list of {args[0].__name__}"
     if args:
         return " or ".join(one.__name__ for one in args if one is not type(None))
     return str(hint.__name__)

@@ -53,6 +53,11 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert {name for name in modules if name.startswith("incumbent.")} == set()
 
 
+def test_the_terminal_loads_nothing_that_judges() -> None:
+    """`incumbent status` and the like run on machines that serve: no command loads what only another one needs."""
+    assert packages(loaded_by("import incumbent.cli")) & JUDGING == set()
+
+
 def test_the_server_loads_nothing_that_judges() -> None:
     """`import incumbent.asgi` loads no step, no project, no rehearsal and no package of the judging path."""
     modules = loaded_by("import incumbent.asgi")

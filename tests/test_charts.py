@@ -1,6 +1,7 @@
 """Charts draw what they are given, with units and words, light and dark."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from xml.etree import ElementTree
 from zoneinfo import ZoneInfo
@@ -30,6 +31,22 @@ def rule(rank: int, lower: float | None) -> Evidence:
     return Evidence("baseline", f"rule {rank}", "best" if rank == 1 else "beaten", "s", APRIL, None, numbers)
 
 
+def expected(law: bool = True, goal: float | None = 0.14) -> Evidence:
+    """What `expect` records: three sizes, and where there is a law, its line and what it says of more rows."""
+    points = [
+        {"n_rows": n, "value": value, "lower": value - 0.01, "upper": value + 0.01, "along": [value - 0.004, value]}
+        for n, value in ((100, 0.17), (200, 0.16), (400, 0.155))
+    ]
+    line = [{"n_rows": n, "value": 0.15, "lower": 0.14, "upper": 0.16} for n in (100, 800, 4_000)]
+    more = [{**point, "times": times} for times, point in ((2, {**points[2], "n_rows": 800}),)]
+    curve = {"points": points, "line": line if law else [], "more": more if law else []}
+    numbers = {
+        "metric": "brier", "lower_is_better": True, "goal": goal, "floor": {"name": "the prior", "value": 0.18},
+        "people": [{"name": "the desk", "value": 0.15}], "noise": {"value": 0.12}, "curve": curve,
+    }  # fmt: skip
+    return Evidence("expect", "what may be expected", "reachable", "s", APRIL, None, numbers)
+
+
 def event(sequence: int, type: str, day: int, **data: Json) -> Event:
     return Event(sequence, type, APRIL + day * DAY, 0, "tick", "r", data, {}, "", "")
 
@@ -55,9 +72,19 @@ EVENTS = (
     event(7, "AlarmRaised", 35, alarm="harm"),
 )
 MONTHS = [SimpleNamespace(name=f"2013-{n:02d}", loss={"loop": 0.15, "prior": 0.17 + n / 1000}) for n in (4, 5, 6)]
+GAINS = [
+    SimpleNamespace(label="all rows", verdict="ship", gain=0.01, lower=0.004, upper=0.016,
+                    thresholds=(("better_by", 0.002), ("no_worse_than", -0.001))),
+    SimpleNamespace(label="hour=5", verdict="unheard of", gain=0.0, lower=None, upper=None, thresholds=()),
+]  # fmt: skip
 DRAWN: dict[str, tuple[Callable[[], charts.Chart], tuple[str, ...]]] = {
     "trial": (lambda: charts.trial(look(SERIES), 0.001, ZONE), ("gain in brier", "promoted above", "no difference")),
     "loss": (lambda: charts.loss(WEEKS, "brier", ZONE, baseline=0.17), ("brier of served answers", "America/New_York")),
+    "expectation": (
+        lambda: charts.expectation(expected()),
+        ("floor: the prior, 0.18", "people: the desk, 0.15", "ceiling: equal rows differ, 0.12", "goal, 0.14", "2 ×"),
+    ),
+    "no law": (lambda: charts.expectation(expected(law=False, goal=None)), ("training rows (log scale)", "floor")),
     "baselines": (lambda: charts.baselines([rule(2, None), rule(1, 0.15)]), ("rule 1", "rule 2", "95 % interval")),
     "policies": (
         lambda: charts.policies(MONTHS, {"loop": "the loop", "prior": "the prior"}, "brier"),
@@ -66,6 +93,10 @@ DRAWN: dict[str, tuple[Callable[[], charts.Chart], tuple[str, ...]]] = {
     "latency": (
         lambda: charts.latency([charts.Rung("teacher", 9.0, 14.0), charts.Rung("student", 0.05, 0.09)], 1.0),
         ("teacher", "p99 0.09 ms", "budget 1 ms", "log scale"),
+    ),
+    "gains": (
+        lambda: charts.gains(GAINS, "brier", {"ship": "good"}, charts.headline("Ship: v7", "on 365 rows", "good")),
+        ("Ship: v7", "on 365 rows", "all rows", "hour=5", "+0.01, ship", "better_by +0.002", "gain in brier"),
     ),
     "incumbents": (
         lambda: charts.incumbents(EVENTS, ZONE),
@@ -115,6 +146,14 @@ def test_first_looks_do_not_flatten_the_rest() -> None:
     assert 0.004 < high < 0.02
 
 
+def test_zero_is_in_the_picture_of_a_gain_however_far_it_is() -> None:
+    """With room on both sides, so that neither a bound nor the line of no difference touches the edge."""
+    far = [SimpleNamespace(label="all", verdict="ship", gain=5.0, lower=4.0, upper=6.0, thresholds=())]
+    spec = charts.gains(far, "brier", {}, charts.headline("t", "s", "good")).to_dict()
+    low, high = spec["layer"][0]["encoding"]["x"]["scale"]["domain"]
+    assert low < 0.0 and high > 6.0
+
+
 def test_a_day_is_a_day_of_the_tasks_zone() -> None:
     """1 April, midnight in New York, is drawn as 1 April, midnight."""
     spec = charts.trial(look(SERIES), 0.0, ZONE).to_dict()
@@ -131,16 +170,40 @@ def test_stretches_in_office_follow_the_ledger() -> None:
 
 
 def test_the_dashboard_draws_what_there_are_facts_for() -> None:
-    """An empty ledger draws nothing; events, looks, rules and weeks each bring their picture in both themes."""
+    """An empty ledger draws nothing; events, looks, rules, expectation and weeks bring a picture in both themes."""
     assert charts.dashboard(CONFIG, [], []) == {}
-    evidence = [rule(1, 0.15), rule(2, 0.16), look(SERIES), look(SERIES, "watch")]
+    evidence = [rule(1, 0.15), rule(2, 0.16), expected(), look(SERIES), look(SERIES, "watch")]
     found = [
         event(8 + i, "EvidenceRecorded", 40, step=one.step, version=one.subject, evidence=as_dict(one))
         for i, one in enumerate(evidence)
     ]
     drawn = charts.dashboard(CONFIG, [*EVENTS, *found], WEEKS)
-    names = {"incumbents", "trial", "loss", "baseline"}
+    names = {"incumbents", "trial", "loss", "baseline", "expect"}
     assert set(drawn) == {f"{name}.{theme}" for name in names for theme in ("light", "dark")}
+
+
+def test_the_rules_are_drawn_with_what_is_listed_and_what_is_perfect() -> None:
+    """Small models and references have a colour and a name of their own; perfect and a score are lines."""
+    numbers = {"rank": 3, "metric": "brier", "value": 0.15, "lower": 0.14, "upper": 0.16, "perfect": 0.0}
+    listed = Evidence("baseline", "tree of depth 3", "listed", "s", APRIL, None, numbers)
+    system = Evidence("baseline", "old system", "reference", "s", APRIL, None, numbers | {"rank": 4})
+    best = rule(1, 0.15)
+    chart = charts.baselines([replace(best, numbers=best.numbers | {"perfect": 0.0}), listed, system], scored=0.12)
+    drawn = charts.svg(chart).decode()
+    for words in ("naive rule", "small model, for comparison", "reference, not served", "perfect: 0", "yours: 0.12"):
+        assert words in drawn
+    alone = charts.svg(charts.baselines([rule(1, 0.15), rule(2, None)])).decode()
+    assert "role-legend" in drawn and "role-legend" not in alone and "perfect:" not in alone
+
+
+def test_a_metric_without_a_mean_is_drawn_as_its_row_loss() -> None:
+    """r2 by week cannot be had from sums of losses: the picture says what it shows, the baseline in the same unit."""
+    config = replace(CONFIG, task=replace(CONFIG.task, kind="regression", metric="r2"))
+    numbers = rule(1, 0.1).numbers | {"metric": "r2", "mean_loss": 0.16}
+    evidence = as_dict(replace(rule(1, 0.1), numbers=numbers))
+    found = event(8, "EvidenceRecorded", 40, step="baseline", version="rule 1", evidence=evidence)
+    drawn = charts.dashboard(config, [*EVENTS, found], WEEKS)["loss.light"].decode()
+    assert "row loss of r2" in drawn and "baseline on held-out rows" in drawn
 
 
 def as_dict(one: Evidence) -> dict[str, Json]:

@@ -122,6 +122,14 @@ def test_pictures_on_one_page_do_not_share_ids(page: str) -> None:
     assert set(re.findall(r"url\(#([^)]+)\)", page)) <= set(ids)
 
 
+def test_what_was_expected_stands_beside_what_was_delivered() -> None:
+    """Rows in their order, with a dash for what is not known."""
+    rows = [("Floor", 0.1672, "the best naive rule"), ("v3, live", None, "0 labelled answers")]
+    shown = html(replace(REPORT, expected=rows))
+    assert "Expected and delivered" in shown and "0.1672" in shown and ">–</td><td>0 labelled" in shown
+    assert "Expected and delivered" not in html(REPORT)
+
+
 @pytest.mark.parametrize("name", ["split", "decisions", "refused", "broken", "rungs", "looks", "events", "months"])
 def test_what_was_not_there_is_left_out(name: str) -> None:
     """A rehearsal without trial, faults or speed still has a report."""

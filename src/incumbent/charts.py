@@ -8,6 +8,7 @@ verdicts come from where they were made. Axes carry units; a day is a day of the
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
+from pathlib import Path
 from typing import Any, Protocol
 
 import altair as alt
@@ -31,10 +32,12 @@ LOG_FROM = 20.0
 LIGHT = {
     "ink": "#1d2126", "muted": "#58616c", "grid": "#dedbd4", "ground": "#ffffff", "incumbent": "#1f5fbf",
     "challenger": "#c2410c", "baseline": "#6b7280", "untouched": "#7c3aed", "good": "#12693a", "bad": "#b3261e",
+    "open": "#59606a",
 }  # fmt: skip
 DARK = {
     "ink": "#e9e7e2", "muted": "#a3acb6", "grid": "#353b42", "ground": "#1d2125", "incumbent": "#6ea8ff",
     "challenger": "#ff9f5a", "baseline": "#9aa3ad", "untouched": "#c4a3ff", "good": "#7fd9a5", "bad": "#ff8d83",
+    "open": "#b7bec7",
 }  # fmt: skip
 POLICIES = ("incumbent", "challenger", "baseline", "untouched", "good", "bad")
 MARKS = {
@@ -57,6 +60,23 @@ class MonthRow(Protocol):
     def name(self) -> str: ...
     @property
     def loss(self) -> Mapping[str, float]: ...
+
+
+class GainRow(Protocol):
+    """A gain, its one-sided bounds (None: there is none; a lower one may be alone), a verdict, thresholds by rule."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def gain(self) -> float: ...
+    @property
+    def lower(self) -> float | None: ...
+    @property
+    def upper(self) -> float | None: ...
+    @property
+    def thresholds(self) -> Sequence[tuple[str, float]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +109,24 @@ def dashboard(config: Config, events: Sequence[Event], weeks: Sequence[PeriodSum
         charts["latency"] = latency(timed, config.plan.latency_budget_ms)
     naive = latest_rules(found)
     if any(week.labelled for week in weeks):
-        of_mean = metrics.get(config.task.metric, config.task.kind).of_mean_loss or float
-        best = next((one.numbers["value"] for one in naive if one.verdict == "best"), None)
-        charts["loss"] = loss(weeks, config.task.metric, config.zone, baseline=best, of_mean=of_mean)
+        charts["loss"] = _served(config, weeks, naive)
     if naive:
         charts["baseline"] = baselines(naive)
-    against = [one for one in found if "people" in one.numbers]
+    against = [one for one in found if one.step == "baseline" and "people" in one.numbers]
     if against:
         charts["people"] = people(against[-1])
+    expected = [one for one in found if one.step == "expect"]
+    if expected and expected[-1].numbers["curve"]["points"]:
+        charts["expect"] = expectation(expected[-1])
     return {f"{name}.{theme}": drawn for name, chart in charts.items() for theme, drawn in both(chart).items()}
+
+
+def _served(config: Config, weeks: Sequence[PeriodSum], naive: Sequence[Evidence]) -> Chart:
+    """The metric by week; where a mean row loss does not say it (r2), that loss itself."""
+    metric = metrics.get(config.task.metric, config.task.kind)
+    said, key = (metric.name, "value") if metric.of_mean_loss else (f"row loss of {metric.name}", "mean_loss")
+    best = next((one.numbers.get(key) for one in naive if one.verdict == "best"), None)
+    return loss(weeks, said, config.zone, baseline=best, of_mean=metric.of_mean_loss or float)
 
 
 def last_look(found: Sequence[Evidence]) -> Evidence | None:
@@ -134,6 +163,22 @@ def svg(chart: Chart, dark: bool = False) -> bytes:
     """A chart as SVG bytes: transparent ground, text as text in the reader's own fonts."""
     drawn: str = vl_convert.vegalite_to_svg(chart.configure(**_theme(DARK if dark else LIGHT)).to_dict())
     return drawn.encode()
+
+
+FORMATS = (".svg", ".png", ".html")
+
+
+def save(chart: Chart, path: Path) -> None:
+    """Write a chart to a file by the end of its name: .svg, .png (twice the size), or .html (one file, with everything
+    in it). Light, on a white ground. Raises OSError where the file cannot be written."""
+    theme = _theme(LIGHT) | {"background": LIGHT["ground"]}
+    spec = chart.configure(**theme).to_dict()
+    if path.suffix == ".png":
+        path.write_bytes(vl_convert.vegalite_to_png(spec, scale=2))
+    elif path.suffix == ".html":
+        path.write_text(vl_convert.vegalite_to_html(spec, bundle=True), encoding="utf-8")
+    else:
+        path.write_text(vl_convert.vegalite_to_svg(spec), encoding="utf-8")
 
 
 # --- the charts
@@ -193,21 +238,133 @@ def loss(
     return _titled(layers, f"{metric} by week")
 
 
-def baselines(rules: Sequence[Evidence]) -> Chart:
-    """The naive rules with their held-out values and 95 % intervals, the best on top."""
+def baselines(rules: Sequence[Evidence], *, scored: float | None = None) -> Chart:
+    """The naive rules with their held-out values and 95 % intervals, the best on top; what is only listed or a
+    reference in another colour; the perfect score, and a score that somebody has, as lines."""
     ordered = sorted(rules, key=lambda one: int(one.numbers["rank"]))
     rows: list[Row] = [
-        {"rule": one.subject, **{key: one.numbers[key] for key in ("value", "lower", "upper")}} for one in ordered
+        {"rule": one.subject, "part": _PARTS.get(one.verdict, _PARTS["beaten"])}
+        | {key: one.numbers[key] for key in ("value", "lower", "upper")}
+        for one in ordered
     ]
-    metric = ordered[0].numbers["metric"]
-    x: Axis = {"title": f"{metric} on held-out rows, with 95 % interval", "scale": alt.Scale(zero=False)}
-    y = alt.Y("rule:N", sort=[row["rule"] for row in rows], title=None, axis=alt.Axis(labelLimit=260))
+    metric, perfect = ordered[0].numbers["metric"], ordered[0].numbers.get("perfect")
+    x: Axis = {"title": f"{metric} on held-out rows, with 95 % interval", "scale": alt.Scale(zero=False, nice=True)}
+    room = alt.Scale(type="point", padding=1)  # below the last rule, for the names of the lines
+    y = alt.Y("rule:N", sort=[row["rule"] for row in rows], title=None, axis=alt.Axis(labelLimit=260), scale=room)
+    found = list(dict.fromkeys(str(row["part"]) for row in rows))
+    scale = alt.Scale(domain=found, range=[_colour(_PART_COLOURS[part]) for part in found])
+    legend = alt.Legend(title=None, orient="top", labelLimit=300) if len(found) > 1 else None
+    colour = alt.Color("part:N", scale=scale, legend=legend)
     bounded = _chart([row for row in rows if row["lower"] is not None and row["upper"] is not None])
     layers: list[alt.Chart] = [
-        bounded.mark_rule(color=_colour("baseline"), strokeWidth=2).encode(x=alt.X("lower:Q", **x), x2="upper:Q", y=y),
-        _chart(rows).mark_point(color=_colour("ink"), filled=True, size=70).encode(x=alt.X("value:Q", **x), y=y),
+        bounded.mark_rule(strokeWidth=2).encode(x=alt.X("lower:Q", **x), x2="upper:Q", y=y, color=colour),
+        _chart(rows).mark_point(filled=True, size=70).encode(x=alt.X("value:Q", **x), y=y, color=colour),
     ]
-    return _titled(layers, "Naive rules, the best on top", height=34 * len(rows))
+    if perfect is not None:
+        most = perfect >= max(row["value"] for row in rows)
+        layers += _upright(float(perfect), f"perfect: {perfect:g}", "good", x, 9, at_left=most)
+    if scored is not None:
+        largest = scored >= max(row["value"] for row in rows)
+        layers += _upright(scored, f"yours: {scored:.4g}", "untouched", x, 23, at_left=largest)
+    return _titled(layers, "What must be beaten, the best on top", height=34 * (len(rows) + 1))
+
+
+_PARTS = {
+    "best": "naive rule", "beaten": "naive rule", "listed": "small model, for comparison",
+    "reference": "reference, not served",
+}  # fmt: skip
+_PART_COLOURS = {
+    "naive rule": "incumbent", "small model, for comparison": "baseline", "reference, not served": "challenger",
+}  # fmt: skip
+
+
+def expectation(evidence: Evidence) -> Chart:
+    """The quick model's held-out value by training rows, drawn on by its law, between floor, ceiling and goal."""
+    numbers, curve = evidence.numbers, evidence.numbers["curve"]
+    points: list[Row] = [{**one, "low": one["along"][0], "high": one["along"][1]} for one in curve["points"]]
+    more: list[Row] = [{**one, "said": f"{one['times']} ×"} for one in curve["more"]]
+    levels = [
+        (f"floor: {numbers['floor']['name']}", numbers["floor"]["value"], "baseline"),
+        *((f"people: {one['name']}", one["value"], "untouched") for one in numbers["people"]),
+        ("ceiling: equal rows differ", numbers["noise"]["value"], "good"),
+        ("goal", numbers["goal"], "challenger"),
+    ]
+    side = "lower" if numbers["lower_is_better"] else "higher"
+    y: Axis = {"title": f"{numbers['metric']} on held-out rows, {side} is better", "scale": alt.Scale(zero=False)}
+    axis = alt.Axis(format="~s", tickCount=6, grid=False)
+    x: Axis = {"title": "training rows (log scale)", "scale": alt.Scale(type="log", nice=False), "axis": axis}
+    rows = alt.X("n_rows:Q", **x)
+    line, marks = _chart(curve["line"]).encode(x=rows), _chart(points).encode(x=rows)
+    layers: list[alt.Chart] = [
+        line.mark_area(fill=_colour("incumbent"), opacity=0.16).encode(y=alt.Y("lower:Q", **y), y2="upper:Q"),
+        line.mark_line(color=_colour("incumbent"), strokeWidth=1.5).encode(y=alt.Y("value:Q", **y)),
+        marks.mark_rule(color=_colour("incumbent")).encode(y=alt.Y("low:Q", **y), y2="high:Q"),
+        marks.mark_point(color=_colour("incumbent"), filled=True, size=55, opacity=1).encode(y=alt.Y("value:Q", **y)),
+    ]
+    beyond = _chart(more).encode(x=rows, y=alt.Y("value:Q", **y))
+    if more:
+        hollow = beyond.mark_point(stroke=_colour("incumbent"), fill=_colour("ground"), size=55, opacity=1)
+        layers += [hollow, beyond.mark_text(color=_colour("ink"), dy=-14, align="right").encode(text="said:N")]
+    for said, value, colour in levels:
+        if value is not None:
+            layers += _level(value, f"{said}, {value:.4g}", colour, y, left=colour != "baseline")
+    return _titled(layers, "What a quick model learns from more rows", height=300)
+
+
+def gains(rows: Sequence[GainRow], unit: str, colours: Mapping[str, str], title: alt.TitleParams) -> Chart:
+    """What a candidate gains over the incumbent, a line an interval: against zero and each rule's threshold.
+
+    `colours` names the colour of each verdict, `headline` makes the title.
+    """
+    drawn: list[Row] = [
+        {"label": one.label, "gain": one.gain, "colour": _of(one, colours),
+         "lower": one.lower, "upper": one.gain if one.upper is None else one.upper,
+         "said": f"{_signed(one.gain)}, {one.verdict.replace('_', ' ')}"}
+        for one in rows
+    ]  # fmt: skip
+    x: Axis = {
+        "title": f"gain in {unit}, with its one-sided bounds; right of zero is better",
+        "scale": alt.Scale(domain=_around(rows), nice=False),
+        "axis": alt.Axis(tickCount=7),
+    }
+    named = alt.Axis(labelLimit=220, labelPadding=8, ticks=False, domain=False)
+    y = alt.Y("label:N", sort=[row["label"] for row in drawn], title=None, axis=named)
+    layers: list[alt.Chart] = [
+        _chart([{"at": 0.0}]).mark_rule(color=_colour("ink"), strokeWidth=1.5).encode(x=alt.X("at:Q", **x)),
+    ]
+    for colour in dict.fromkeys(_of(one, colours) for one in rows):
+        of_it = [row for row in drawn if row["colour"] == colour]
+        mine, bounded = _chart(of_it), _chart([row for row in of_it if row["lower"] is not None])
+        layers += [
+            bounded.mark_rule(color=_colour(colour), strokeWidth=3).encode(x=alt.X("lower:Q", **x), x2="upper:Q", y=y),
+            mine.mark_point(color=_colour(colour), filled=True, opacity=1, size=110).encode(
+                x=alt.X("gain:Q", **x), y=y
+            ),
+            mine.mark_text(color=_colour(colour), dy=-14, fontWeight=600).encode(
+                x=alt.X("gain:Q", **x), y=y, text="said:N"
+            ),
+        ]
+    for side in ("right", "left"):  # the name of a threshold keeps away from the line of zero
+        asked: list[Row] = [
+            {"label": one.label, "at": at, "rule": f"{rule} {_signed(at)}"}
+            for one in rows
+            for rule, at in one.thresholds
+            if (at < 0.0 if side == "right" else at > 0.0)
+        ]
+        if asked:
+            marks = _chart(asked).encode(x=alt.X("at:Q", **x), y=y)
+            layers.append(marks.mark_tick(color=_colour("ink"), thickness=2, size=26))
+            named_at = marks.mark_text(color=_colour("muted"), dy=20, align=side, dx=6 if side == "right" else -6)
+            layers.append(named_at.encode(text="rule:N"))
+    return _titled(layers, "", height=64 * len(drawn)).properties(title=title)
+
+
+def headline(title: str, subtitle: str, colour: str) -> alt.TitleParams:
+    """A title in a colour of the theme, and a line under it."""
+    return alt.TitleParams(
+        title, color=_colour(colour), fontSize=16, subtitle=subtitle, subtitleColor=_colour("muted"),
+        subtitleFontSize=13, subtitlePadding=6,
+    )  # fmt: skip
 
 
 def people(result: Evidence) -> Chart:
@@ -356,6 +513,22 @@ def _span(place: str, version: str, since: Micros, until: Micros, zone: tzinfo) 
     return {"place": place, "version": version, "since": _clock(since, zone), "until": _clock(until, zone)}
 
 
+def _around(rows: Sequence[GainRow]) -> list[float]:
+    """The x domain of gains: zero, bounds and thresholds, with some room on both sides."""
+    ends = [0.0, *(one.gain for one in rows), *(at for one in rows for _, at in one.thresholds)]
+    ends += [bound for one in rows for bound in (one.lower, one.upper) if bound is not None]
+    room = 0.05 * (max(ends) - min(ends)) or 1.0
+    return [min(ends) - room, max(ends) + room]
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3g}".replace("-", "−")
+
+
+def _of(row: GainRow, colours: Mapping[str, str]) -> str:
+    return colours.get(row.verdict, "open")
+
+
 def _room(bounded: Sequence[Row], min_gain: float) -> list[float]:
     """The y domain of a trial: the bounds once they have settled, zero and the promote line."""
     settled = bounded[len(bounded) // 3 :] if len(bounded) >= SETTLED_AFTER else bounded
@@ -364,15 +537,30 @@ def _room(bounded: Sequence[Row], min_gain: float) -> list[float]:
     return [min(ends) - room, max(ends) + room]
 
 
-def _level(value: float, label: str, colour: str, y: Axis, under: bool = False) -> list[alt.Chart]:
-    """A horizontal line with its name at the right end, above or under it."""
+def _level(
+    value: float, label: str, colour: str, y: Axis, under: bool = False, *, left: bool = False
+) -> list[alt.Chart]:
+    """A horizontal line with its name at the right (or left) end, above or under it."""
     line = _chart([{"level": value, "label": label}]).encode(y=alt.Y("level:Q", **y))
     text = line.mark_text(
-        color=_colour(colour), align="right", baseline="top" if under else "bottom", dy=4 if under else -4
-    )
+        color=_colour(colour), align="left" if left else "right", baseline="top" if under else "bottom",
+        dy=4 if under else -4,
+    )  # fmt: skip
     return [
         line.mark_rule(color=_colour(colour), strokeDash=[6, 4], strokeWidth=1.5),
-        text.encode(x=alt.value(WIDTH - 2), text="label:N"),
+        text.encode(x=alt.value(6 if left else WIDTH - 2), text="label:N"),
+    ]
+
+
+def _upright(
+    value: float, label: str, colour: str, x: Axis, down: int, *, at_left: bool = False
+) -> list[alt.Chart]:
+    """A vertical line with its name beside it (`at_left`: on its left), `down` pixels above the lower end."""
+    line = _chart([{"level": value, "label": label}]).encode(x=alt.X("level:Q", **x))
+    text = line.mark_text(color=_colour(colour), align="right" if at_left else "left", dx=-5 if at_left else 5)
+    return [
+        line.mark_rule(color=_colour(colour), strokeDash=[6, 4], strokeWidth=1.5),
+        text.encode(y=alt.value({"expr": f"height - {down}"}), text="label:N"),
     ]
 
 

@@ -5,14 +5,17 @@ so that a setting is explained in one place. An unknown key is an error that nam
 Reads no store and imports no user code.
 """
 
+import math
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
+from math import isfinite
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from incumbent.errors import ConfigError, UnknownKey
@@ -60,6 +63,21 @@ class Plan:
     latency_budget_ms: float = _setting(0.0, "How long one prediction may take (99th percentile).", "ms")
     retrain: str = _setting("", "How often, or on what sign, the model is retrained.")
     reviewers: tuple[str, ...] = _setting((), "Who answers doubtful predictions.")
+    goal: float | None = _setting(
+        None, "What the team hopes for on held-out rows; incumbent expect says whether it can be reached.", "metric"
+    )
+
+    def answers(self) -> Iterator[tuple[Field[Any], str | None]]:
+        """Each question as its field, with the answer as text; None where nothing was said.
+
+        >>> [field.name for field, answer in Plan(beat="people", goal=0.0).answers() if answer]
+        ['beat', 'goal']
+        """
+        for question in fields(self):
+            value = getattr(self, question.name)
+            answered = value is not None if question.name == "goal" else bool(value)
+            text = ", ".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else value
+            yield question, text if answered else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +133,10 @@ class Versions:
 
     trust: tuple[str, ...] = _setting((), "Types that a skops file may bring, beside the ones that skops trusts.")
     pickle: bool = _setting(False, "Load pickles whose hash is in our own ledger (a pickle can run any code).")
+    code: bool = _setting(
+        False, "Run folders of code (predictor.py) whose hash is in our own ledger, in a process of their own."
+    )
+    unpacked_mb: int = _setting(4096, "A skops file that unpacks to more is refused before it is unpacked.", "MB")
     compile: bool = _setting(True, "Make a twin (linear, ONNX, LightGBM) and serve it where it is proved equal.")
     golden_rows: int = _setting(50, "Rows that a version must repeat at every load.", "rows")
     memory_mb: int = _setting(
@@ -123,20 +145,84 @@ class Versions:
 
 
 @dataclass(frozen=True, slots=True)
+class Baseline:
+    """Step 1: what must be beaten, beside the naive rules that suit the task anyway?"""
+
+    columns: tuple[str, ...] = _setting(
+        (), "Columns that already are a prediction (an existing system, a price list); one that is a feature is a rule."
+    )
+    callables: tuple[str, ...] = _setting(
+        (), "Functions of the code file that answer rows: features in, one number or probability a row out."
+    )
+    mlflow: str = _setting("", "URI of an MLflow model to compare with, e.g. models:/price/3 (needs mlflow).")
+    url: str = _setting("", "Endpoint of the system that answers today: it is asked on the held-out rows.")
+    url_format: Literal["rows", "instances", "dataframe_records"] = _setting(
+        "rows", "Shape of a question: rows (incumbent's), instances (KServe, TensorFlow), dataframe_records (MLflow)."
+    )
+    url_rows: int = _setting(2_000, "At most so many held-out rows are asked, evenly over all of them; 0: all.", "rows")
+    url_batch: int = _setting(100, "Rows a question.", "rows")
+    url_timeout_s: float = _setting(10.0, "How long one question may take.", "s")
+    url_total_s: float = _setting(300.0, "How long all questions together may take.", "s")
+    url_retries: int = _setting(3, "How often a question is asked again after a fault that may pass.")
+    url_token_env: str = _setting("", "Environment variable that holds the endpoint's bearer token.")
+    simple: Literal["off", "listed", "incumbent"] = _setting(
+        "listed",
+        "A tree of depth 3 and a straight line: listed shows what they reach, incumbent lets them be the baseline.",
+    )
+    origins: int = _setting(
+        5, "Forecast: the rules are fitted again at so many points of the held-out stretch (rolling origin)."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One `[[gate.slice]]`: rows that must not lose, whatever the mean gains. Give one of the two rules."""
+
+    column: str = _setting(MISSING, "Column of the rows (a feature or not) that tells the slices apart.")
+    value: Label | None = _setting(None, "Its value in this slice; none: every value is a slice, small ones together.")
+    no_worse_than: float | None = _setting(None, "Loss that is allowed in the slice (non-inferiority).", "metric")
+    better_by: float | None = _setting(None, "The gain in the slice must be larger than this.", "metric")
+    min_slice_size: int = _setting(0, "Fewer rows give no verdict; 0: gate.min_slice_size.", "rows")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One `[[gate.rule]]`: a metric beside `task.metric` that must hold too. Give one of the two."""
+
+    metric: str = _setting(MISSING, "A metric that suits the task's kind.")
+    no_worse_than: float | None = _setting(None, "Loss that is allowed (non-inferiority).", "metric")
+    better_by: float | None = _setting(None, "The gain must be larger than this.", "metric")
+
+
+@dataclass(frozen=True, slots=True)
 class Gate:
     """Step 2: is a candidate good enough on the same held-out rows?"""
 
-    mode: Literal["enforce", "dry_run", "off"] = _setting("enforce", "enforce, dry_run (report only) or off.")
+    mode: Literal["enforce", "dry_run", "off"] = _setting(
+        "enforce", "enforce; dry_run: judges and lets pass; off: judges no new recipe, and says so."
+    )
     holdout: float = _setting(0.2, "Share of the rows held out: the latest ones where there is a time.", "0-1")
     holdout_days: int = _setting(0, "Days held out instead of a share; 0: use the share.", "days")
     better_by: float = _setting(0.0, "The gain must be larger than this, shown at the confidence below.", "metric")
     no_worse_than: float | None = _setting(
         None, "Non-inferiority: a loss of up to this margin is allowed (a faster or simpler model).", "metric"
     )
-    suspicious_if_better_by: float = _setting(0.5, "Share of the loss gone that smells of leakage.", "0-1")
+    suspicious_if_better_by: float = _setting(
+        0.5, "Share of the loss gone that smells of leakage; 0: no alarm.", "0-1"
+    )
+    latency_p99_ms: float = _setting(
+        0.0, "Upper 95 % bound of the 99th percentile of one answer; 0: no rule of the gate (step 4 tells).", "ms"
+    )
     alpha: float = _setting(0.05, "Chance of shipping a candidate that is not better.", "0-1")
     min_rows: int = _setting(200, "Fewer held-out rows give no verdict.", "rows")
-    block: Literal["day", "row", "season"] = _setting("day", "What is resampled together where rows have a time.")
+    min_slice_size: int = _setting(200, "Fewer rows of a slice give no verdict.", "rows")
+    many_looks: int = _setting(10, "From so many candidates on the same held-out rows on, the sentence warns.")
+    block: Literal["day", "row", "season", "group"] = _setting(
+        "day", "Rows that may depend on each other: those of a day or season (where there is a time), or of a group."
+    )
+    block_column: str = _setting("", "With block = group: the column of the group; empty: task.unit.")
+    slice: tuple[Slice, ...] = _setting((), "Rows that must not lose: tables, see below.")
+    rule: tuple[Rule, ...] = _setting((), "Other metrics that must hold: tables, see below.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +327,7 @@ class Config:
     store: Store = field(default_factory=Store)
     log: Keeping = field(default_factory=Keeping)
     versions: Versions = field(default_factory=Versions)
+    baseline: Baseline = field(default_factory=Baseline)
     people: People = field(default_factory=People)
     gate: Gate = field(default_factory=Gate)
     live: Live = field(default_factory=Live)
@@ -313,6 +400,16 @@ def settings() -> Iterator[tuple[str, Field[Any]]]:
         if section.name != "folder":
             for key in fields(hints[section.name]):
                 yield f"{section.name}.{key.name}", key
+            for name, cls in tables(hints[section.name]):
+                yield from ((f"{section.name}.{name}.{key.name}", key) for key in fields(cls))
+
+
+def tables(section: Any) -> Iterator[tuple[str, Any]]:
+    """The settings of a section that are lists of tables, as (name, dataclass): `[[gate.slice]]`."""
+    for name, hint in get_type_hints(section).items():
+        args = get_args(hint)
+        if get_origin(hint) is tuple and is_dataclass(args[0]):
+            yield name, args[0]
 
 
 def _section(cls: Any, raw: Any, where: str, name: str) -> Any:
@@ -338,11 +435,15 @@ def _refuse_unknown(raw: Mapping[str, Any], known: Mapping[str, Any], where: str
 
 def _typed(value: Any, hint: Any, where: str) -> Any:
     origin, args = get_origin(hint), get_args(hint)
+    if is_dataclass(hint):
+        where, _, key = where.rpartition(": ")
+        return _section(hint, value, where, key)
     if origin is Literal:
         if value not in args:
             raise ConfigError(f"{where}: found {value!r}, expected one of {', '.join(map(str, args))}")
         return value
     if origin in (Union, UnionType):
+        value = float(value) if float in args and int not in args and _is(value, int) else value
         return value if value is None or any(_is(value, a) for a in args) else _wrong(value, hint, where)
     if origin is tuple:
         if not isinstance(value, list):
@@ -375,11 +476,19 @@ def _check(config: Config, where: str) -> None:
             f"{where}: [people] rows = {config.people.rows}, twice = {config.people.twice}, margin = "
             f"{config.people.margin}; expected 2 rows or more, a share from 0 to 1, a margin of 0 or more"
         )
+    if config.plan.latency_budget_ms < 0.0:
+        raise ConfigError(f"{where}: plan.latency_budget_ms = {config.plan.latency_budget_ms:g}, expected more than 0")
+    if config.plan.goal is not None and not isfinite(config.plan.goal):
+        raise ConfigError(f"{where}: plan.goal = {config.plan.goal}, expected a value of the metric")
     if config.serve.workers < 0:
         raise ConfigError(f"{where}: serve.workers = {config.serve.workers}, expected 0 or more")
     if config.versions.memory_mb < 0:
         raise ConfigError(f"{where}: versions.memory_mb = {config.versions.memory_mb}, expected 0 or more")
+    if config.versions.unpacked_mb < 1:
+        raise ConfigError(f"{where}: versions.unpacked_mb = {config.versions.unpacked_mb}, expected 1 or more")
     _check_keeping(config, where)
+    _check_baseline(config.baseline, where)
+    _check_gate(config, where)
     if config.task.label_time and not config.task.time:
         raise ConfigError(f"{where}: task.label_time is set without task.time: no row could be put in order")
     if config.store.url and not config.store.url.startswith(("postgresql://", "postgres://")):
@@ -393,6 +502,40 @@ def _check(config: Config, where: str) -> None:
             raise ConfigError(
                 f"{where}: task.timezone = {config.task.timezone!r} is no IANA zone, e.g. 'Europe/Vienna' or 'UTC'"
             ) from None
+
+
+def _check_baseline(baseline: Baseline, where: str) -> None:
+    if baseline.url and not baseline.url.startswith(("http://", "https://")):
+        raise ConfigError(f"{where}: baseline.url = {baseline.url!r}, expected an address that begins with http(s)://")
+    if "@" in urlsplit(baseline.url).netloc:
+        raise ConfigError(
+            f"{where}: baseline.url holds a user name, which the ledger would keep: name the variable that holds a "
+            "token in baseline.url_token_env"
+        )
+    for name, least in (("url_rows", 0), ("url_batch", 1), ("url_retries", 0), ("origins", 1)):
+        if getattr(baseline, name) < least:
+            raise ConfigError(f"{where}: baseline.{name} = {getattr(baseline, name)}, expected {least} or more")
+    for name in ("url_timeout_s", "url_total_s"):
+        if not getattr(baseline, name) > 0:
+            raise ConfigError(f"{where}: baseline.{name} = {getattr(baseline, name)}, expected seconds above 0")
+
+
+def _check_gate(config: Config, where: str) -> None:
+    """A rule that asks nothing, or asks for the impossible, is a mistake and never a pass."""
+    gate = config.gate
+    if gate.alpha >= 0.5:
+        raise ConfigError(f"{where}: gate.alpha = {gate.alpha}, expected less than .5 (a coin)")
+    rules: list[tuple[str, Any]] = [("gate", gate), *((f"gate.slice[{i}]", one) for i, one in enumerate(gate.slice))]
+    rules += [(f"gate.rule[{i}]", one) for i, one in enumerate(gate.rule)]
+    for name, one in rules:
+        for key in ("better_by", "no_worse_than", "suspicious_if_better_by", "latency_p99_ms", "min_slice_size"):
+            value = getattr(one, key, None)
+            if value is not None and not 0.0 <= value < math.inf:
+                raise ConfigError(f"{where}: {name}.{key} = {value}, expected a finite number, 0 or more")
+        if name != "gate" and (one.better_by is None) == (one.no_worse_than is None):
+            raise ConfigError(f"{where}: {name} needs one of no_worse_than and better_by, or it asks nothing clear")
+    if gate.block == "group" and not (gate.block_column or config.task.unit):
+        raise ConfigError(f'{where}: gate.block = "group" needs gate.block_column, or task.unit')
 
 
 def _check_keeping(config: Config, where: str) -> None:

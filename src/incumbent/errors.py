@@ -25,6 +25,7 @@
     │   ├── StoreDamaged            bytes that do not match their hash, a broken chain
     │   ├── SchemaMismatch          written by an older or newer incumbent
     │   └── LedgerConflict          somebody else appended first
+    ├── NotWritten                  an output file could not be written             exit 4
     └── DecisionRefused             the ledger does not allow this move             exit 2
 
 Each message says what was found, what was expected and what to do. `exit_code` is what the command line
@@ -180,6 +181,10 @@ class LedgerConflict(StorageError):
     """Somebody else appended to the ledger first; read it again and decide anew."""
 
     status = 409
+
+
+class NotWritten(IncumbentError):
+    """An output file (a report, a summary) could not be written; what is on the ledger stands."""
 
 
 class DecisionRefused(IncumbentError):

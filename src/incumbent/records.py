@@ -16,7 +16,7 @@ Label = str | int | float | bool
 Kind = Literal["binary", "multiclass", "regression", "forecast"]
 ColumnType = Literal["integer", "number", "boolean", "string", "timestamp", "numbers"]
 Arm = Literal["incumbent", "challenger"]
-Step = Literal["baseline", "gate", "live", "speed", "upkeep"]
+Step = Literal["baseline", "expect", "gate", "live", "speed", "upkeep"]
 
 SECOND: Micros = 1_000_000
 DAY: Micros = 86_400 * SECOND

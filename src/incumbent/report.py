@@ -1,7 +1,7 @@
-"""What did a rehearsal show? One self-contained HTML page.
+"""What did a rehearsal show, and what may be expected at the onset? One self-contained HTML page each.
 
-In: a `Report`, plain values that the rehearsal found. Out: HTML with its style and pictures inside; no script, no
-request to anybody, light and dark. Draws through `charts`; computes nothing and reads no store.
+In: a `Report`, plain values that the rehearsal found; or the evidence of `expect`. Out: HTML with style and pictures
+inside; no script, no request to anybody, light and dark. Draws through `charts`; computes nothing and reads no store.
 """
 
 import re
@@ -64,7 +64,8 @@ class Report:
     table's columns: the loop first, then always ship, the prior, the untouched model (their colours follow).
     `overall` is the mean loss of each policy over the months. `split` is `steps.live.trial.table(evidence)`, the
     heading first; `looks` the last evidence of each trial that is drawn. `refused` are decisions against a retrain,
-    or that took one back. `rungs` are empty where speed was not measured.
+    or that took one back. `expected` are (what, value of the metric, where it is from) of the onset and of what was
+    delivered, `expectation` the evidence that is drawn. `rungs` are empty where speed was not measured.
     """
 
     task: str
@@ -85,6 +86,8 @@ class Report:
     broken: Sequence[Broken] = ()
     rungs: Sequence[Rung] = ()
     budget_ms: float = 0.0
+    expected: Sequence[tuple[str, float | None, str]] = ()
+    expectation: Evidence | None = None
     min_gain: float = 0.0
     notes: Sequence[str] = field(default=())
 
@@ -92,6 +95,21 @@ class Report:
 def html(report: Report) -> str:
     """The page, as one string that needs nothing beside it."""
     zone = ZoneInfo(report.timezone)
+    pictures = {name: inline(name, chart) for name, chart in _charts(report, zone).items()}
+    return _templates(zone).get_template("report.html").render(report=report, style=_style(), pictures=pictures)
+
+
+def expectation(evidence: Evidence, task: str, timezone: str) -> str:
+    """The page of `incumbent expect`: floor, ceiling, the curve and the goal, for whoever commissions the model."""
+    zone = ZoneInfo(timezone)
+    drawn = inline("expect", charts.expectation(evidence)) if evidence.numbers["curve"]["points"] else None
+    page = _templates(zone).get_template("expect.html")
+    return page.render(
+        evidence=evidence, numbers=evidence.numbers, task=task, timezone=timezone, style=_style(), picture=drawn
+    )
+
+
+def _templates(zone: tzinfo) -> Environment:
     templates = Environment(
         loader=PackageLoader("incumbent", "templates"),
         autoescape=True,
@@ -104,13 +122,16 @@ def html(report: Report) -> str:
         "iso": words.iso,
         "number": words.number,
         "percent": words.percent,
+        "phrase": words.phrase,
         "loss": _loss,
         "month": _month,
+        "short": _short,
     }
-    style = files("incumbent.web").joinpath("static", "style.css").read_text(encoding="utf-8")
-    pictures = {name: _inline(name, chart) for name, chart in _charts(report, zone).items()}
-    page = templates.get_template("report.html")
-    return page.render(report=report, style=Markup(style), pictures=pictures)
+    return templates
+
+
+def _style() -> Markup:
+    return Markup(files("incumbent.web").joinpath("static", "style.css").read_text(encoding="utf-8"))
 
 
 def _charts(report: Report, zone: tzinfo) -> dict[str, charts.Chart]:
@@ -123,12 +144,14 @@ def _charts(report: Report, zone: tzinfo) -> dict[str, charts.Chart]:
     for place, look in enumerate(report.looks):
         if look.numbers.get("series"):
             drawn[f"trial-{place}"] = charts.trial(look, report.min_gain, zone)
+    if report.expectation is not None and report.expectation.numbers["curve"]["points"]:
+        drawn["expect"] = charts.expectation(report.expectation)
     if report.rungs:
         drawn["latency"] = charts.latency(report.rungs, report.budget_ms)
     return drawn
 
 
-def _inline(name: str, chart: charts.Chart) -> Markup:
+def inline(name: str, chart: charts.Chart) -> Markup:
     """Both drawings of a chart; the stylesheet shows one. Their ids are made different, for they share a page."""
     parts = []
     for theme, drawn in charts.both(chart).items():
@@ -139,6 +162,10 @@ def _inline(name: str, chart: charts.Chart) -> Markup:
 
 def _loss(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
+
+
+def _short(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
 
 
 def _month(name: str) -> str:

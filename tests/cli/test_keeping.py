@@ -12,7 +12,9 @@ from parcels import day, traffic, write
 
 from incumbent.checks.storage.leaving import holding
 from incumbent.cli import run
+from incumbent.errors import ArtefactRefused
 from incumbent.project import Project, open_project
+from incumbent.runtimes import artefact
 
 NOW = "2024-02-20T12:00:00+00:00"  # day 50
 STORE_PAGE = Path(__file__).parents[2] / "docs" / "store.md"
@@ -62,10 +64,14 @@ def test_doctor_looks_for_what_reads_old_days(
     command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Open where days are to move and DuckDB is not there."""
-    name = "old days can be moved and read"
-    assert {one["check"]: one["ok"] for one in json.loads(command("doctor", "-p", folder, "--json")[1])}[name]
+
+    def found() -> bool:
+        checks = json.loads(command("doctor", "-p", folder, "--json")[1])["checks"]
+        return bool({one["check"]: one["ok"] for one in checks}["old days can be moved and read"])
+
+    assert found()
     monkeypatch.setattr("incumbent.cli.checkup.find_spec", lambda _: None)
-    assert not {one["check"]: one["ok"] for one in json.loads(command("doctor", "-p", folder, "--json")[1])}[name]
+    assert not found()
 
 
 @pytest.mark.parametrize("until", ["soon", "2024-02-21"])
@@ -167,3 +173,83 @@ def test_forget_asks_first(command: Command, folder: Path, monkeypatch: pytest.M
 def test_forget_wants_one_of_both(command: Command, folder: Path, options: list[str]) -> None:
     code, _, err = command("forget", "-p", folder, "--yes", *options)
     assert code == 2 and "one of --unit and --id" in err
+
+
+def featured(folder: Path, golden_rows: int = 50) -> Path:
+    """A project whose units are a feature, which has answered from day 40 to day 50."""
+    write(folder, f"[versions]\ngolden_rows = {golden_rows}\n")
+    toml = folder / "incumbent.toml"
+    toml.write_text(toml.read_text().replace('"serial"]', '"customer"]'))
+    with open_project(folder, clock=lambda: day(50), actor="test") as project:
+        project.baseline(now=day(40))
+        traffic(project, day(40), day(50))
+    return folder
+
+
+def golden_unit(folder: Path) -> str:
+    with open_project(folder) as project:
+        return str(artefact.golden_rows(project.facts.blobs, project.version("v1").manifest)[0]["customer"])
+
+
+def forgotten(command: Command, folder: Path, *more: str) -> str:
+    """What `forget` says of a unit that has golden rows."""
+    return command("forget", "-p", folder, "--unit", golden_unit(folder), "--yes", *more)[1]
+
+
+def test_forget_tells_which_golden_rows_were_replaced(command: Command, tmp_path: Path) -> None:
+    """In words and as JSON; the ledger counts them."""
+    folder = featured(tmp_path / "parcels", golden_rows=1)
+    assert "and 1 golden rows\nreplaced 1 golden row of v1\n" in forgotten(command, folder)
+    found = json.loads(forgotten(command, folder, "--json"))
+    assert found["golden"] == [{"version": "v1", "gone": 1, "replaced": 1, "why": ""}]
+    assert (found["found"], found["golden_rows"], found["versions"]) == (True, 1, ["v1"])
+    assert "1 golden rows (1 of them replaced)" in command("log", "-p", folder)[1]
+
+
+def test_forget_tells_which_golden_rows_were_not_replaced(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version cannot be opened here: what can go is dropped. The reason may quote rows: the ledger has it not."""
+    folder = featured(tmp_path / "parcels")
+    monkeypatch.setattr(artefact, "open_part", refusing)
+    said = forgotten(command, folder)
+    assert re.search(r"^dropped \d golden rows? of v1: ArtefactRefused: as if$", said, re.MULTILINE)
+    (only,) = json.loads(forgotten(command, folder, "--json"))["golden"]
+    assert only["gone"] > 0 == only["replaced"] and only["why"] == "ArtefactRefused: as if"
+    assert "(0 of them replaced)" in command("log", "-p", folder)[1]
+    assert "as if" not in command("log", "-p", folder, "--json")[1]
+
+
+def test_forget_tells_which_golden_rows_stay(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All are of the unit, and the version cannot be opened: it says what to do, and works when that is mended."""
+    folder = featured(tmp_path / "parcels", golden_rows=1)
+    unit = golden_unit(folder)
+    with monkeypatch.context() as here:
+        here.setattr(artefact, "open_part", refusing)
+        said = forgotten(command, folder)
+        assert "and 0 golden rows\nnot erased: all golden rows of v1 are of it, and none could be replaced" in said
+        assert "forget it again when that is mended" in said and "may name it still" in said
+        found = json.loads(forgotten(command, folder, "--json"))
+        assert (found["found"], found["versions"], found["versions_left"]) == (True, [], ["v1"])
+    assert golden_unit(folder) == unit
+    assert "replaced 1 golden row of v1" in forgotten(command, folder)
+    assert golden_unit(folder) != unit
+
+
+def refusing(*_: object) -> None:
+    raise ArtefactRefused("as if")
+
+
+@pytest.mark.parametrize(("private", "reminded"), [("", False), ('\nprivate = ["customer"]', True)])
+def test_forget_says_that_it_found_nothing(command: Command, tmp_path: Path, private: str, reminded: bool) -> None:
+    """And how units and ids are named; a hash is not what to ask for."""
+    folder = write(tmp_path / "parcels")
+    toml = folder / "incumbent.toml"
+    toml.write_text(toml.read_text().replace('code = "task.py"', f'code = "task.py"{private}'))
+    code, out, _ = command("forget", "-p", folder, "--unit", "C7", "--yes")
+    assert code == 0 and out.startswith("nothing was found under the unit 'C7': a unit is named as requests name it")
+    assert ("task.private" in out) == reminded
+    assert command("forget", "-p", folder, "--id", "C7", "--yes")[1].startswith("nothing was found under the id 'C7'")
+    assert json.loads(command("forget", "-p", folder, "--unit", "C7", "--yes", "--json")[1])["found"] is False

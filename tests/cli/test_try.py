@@ -121,7 +121,7 @@ def test_a_saved_project_can_be_moved_by_hand(tmp_path: Path, capsys: pytest.Cap
     assert run(["promote", "v2", "-p", saved, "-r", "a test"]) == 0, capsys.readouterr().err
     capsys.readouterr()
     run(["doctor", "-p", saved, "--json"])
-    found = {one["check"]: one["ok"] for one in json.loads(capsys.readouterr().out)}
+    found = {one["check"]: one["ok"] for one in json.loads(capsys.readouterr().out)["checks"]}
     assert found["v2 repeats its golden rows"]
 
 

@@ -1,7 +1,10 @@
 """Predictors that we run ourselves run here; anything else in a child that opens the version itself."""
 
+import os
+import signal
 from pathlib import Path
 
+import lightgbm as lgb
 import numpy as np
 import pytest
 
@@ -9,10 +12,11 @@ from incumbent import config
 from incumbent.engines.inline import Inline
 from incumbent.engines.opening import open_in_child, opener, runs_inline
 from incumbent.engines.worker import Worker
-from incumbent.errors import NotAnswering, StoreDamaged
+from incumbent.errors import EngineDied, NotAnswering, StoreDamaged
 from incumbent.records import Column, Signature, Version
 from incumbent.runtimes import artefact
 from incumbent.runtimes.rule import Rule
+from incumbent.runtimes.table import Table
 from incumbent.storage.opening import open_blobs
 
 TOML = '[task]\nname="t"\nkind="binary"\ntarget="y"\nmetric="brier"\n'
@@ -44,7 +48,9 @@ def manifest(project: config.Config) -> str:
         ("sklearn", "twin.lightgbm.json", True),
         ("lightgbm", "model.lightgbm.txt", True),
         ("sklearn", "native.skops", False),
-        ("pyfunc", "", False),
+        ("pyfunc", "pyfunc.json", False),
+        ("xgboost", "model.xgboost.ubj", False),
+        ("catboost", "model.catboost.cbm", False),
     ],
 )
 def test_what_is_ours_runs_inline(runtime: str, serves: str, inline: bool) -> None:
@@ -72,6 +78,36 @@ def test_other_peoples_code_gets_a_worker_whose_errors_are_heard(project: config
     """A native version opens in a child; that its blobs are missing is heard here, as the same error."""
     with pytest.raises(StoreDamaged, match="missing from the store"):
         opener(project, open_blobs(project))(Version("v1", "sklearn", "0" * 64, SIGNATURE, "native.skops"))
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_challenger_that_could_harm_gets_a_worker(tmp_path: Path, compiled: bool) -> None:
+    """Foreign bytes run in C++: until it has earned its place, that happens in a process of its own."""
+    project = config.parse(f"{TOML}[versions]\ncompile={str(compiled).lower()}\n", tmp_path)
+    blobs, rows = open_blobs(project), np.linspace(-1, 1, 200)
+    model = lgb.train({"objective": "binary", "verbose": -1, "num_threads": 1}, lgb.Dataset(rows[:, None], rows > 0), 5)
+    saved = artefact.save(
+        blobs, model, runtime="lightgbm", signature=SIGNATURE, sample={"x": rows}, versions=project.versions
+    )
+    version = Version("v1", "lightgbm", saved.manifest, SIGNATURE, saved.serves)
+    assert saved.serves == ("twin.onnx" if compiled else "model.lightgbm.txt")
+    here, apart = opener(project, blobs)(version), opener(project, blobs)(version, apart=True)
+    try:
+        assert isinstance(here, Inline) and isinstance(apart, Worker)
+        table = Table(rows[:, None], ("x",))
+        np.testing.assert_array_equal(apart.predict(table, 30_000), here.predict(table, 30_000))
+        assert apart.pid is not None
+        os.kill(apart.pid, signal.SIGKILL)
+        with pytest.raises(EngineDied):
+            apart.predict(table, 30_000)
+    finally:
+        apart.close()
+
+
+def test_a_challenger_of_plain_arithmetic_needs_no_process(project: config.Config, manifest: str) -> None:
+    """A rule is a few operations of ours on arrays: it cannot hang, crash or grow."""
+    version = Version("v1", "rule", manifest, SIGNATURE, "rule.json")
+    assert isinstance(opener(project, open_blobs(project))(version, apart=True), Inline)
 
 
 def test_a_reference_is_not_opened(project: config.Config) -> None:

@@ -249,7 +249,7 @@ def test_what_a_child_started_ends_with_it(worker: Worker) -> None:
 
 @linux
 def test_a_child_that_grows_over_its_limit_is_replaced() -> None:
-    """Its resident memory is looked at after each call; the error says what was found and what is allowed."""
+    """Its resident memory is looked at after its calls; the error says what was found and what is allowed."""
     with opened("v2", memory_mb=100) as worker:
         before = worker.pid
         with pytest.raises(OutOfMemory, match=r"has \d+ MB, expected at most 100 MB \(versions.memory_mb\)") as grown:

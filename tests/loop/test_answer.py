@@ -1,5 +1,7 @@
 """Requests in, logged answers out: validation, assignment that sticks, fallback, retries, the ledger's moves."""
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +31,7 @@ class Fixed:
     def __init__(self, version: Version, p: float) -> None:
         self.version, self.signature, self.p = version.name, version.signature, p
         self.error: PredictError | None = None
-        self.closed = False
+        self.closed = self.apart = False
 
     def predict(self, columns: Columns, deadline_ms: float) -> Floats:
         assert not self.closed
@@ -51,14 +53,17 @@ class World:
         self.engines: dict[str, list[Fixed]] = {}
         self.broken: set[str] = set()
         self.ticks = 0.0
+        self.opening: Callable[[], Any] = lambda: None
         self.answerer = Answerer(
             self.config, self.facts, self.opens, clock, now=lambda: NOW, monotonic=lambda: self.ticks
         )
 
-    def opens(self, version: Version) -> Fixed:
+    def opens(self, version: Version, *, apart: bool = False) -> Fixed:
         if version.name in self.broken:
             raise GoldenMismatch(f"{version.name}: golden row 3 differs")
+        self.opening()
         engine = Fixed(version, int(version.name[1:]) / 10)
+        engine.apart = apart
         self.engines.setdefault(version.name, []).append(engine)
         return engine
 
@@ -311,3 +316,41 @@ def test_losses_are_those_of_what_was_served(world: World) -> None:
     assert [(s.rows, s.labelled, s.loss) for s in sums] == [(1, 1, 640_000_000)]
     assert world.answerer.receive([Outcome("a", 0, NOW)]).corrected == 1
     assert world.facts.log.period_sums(DAY, 0, 2 * NOW, 2 * NOW)[0].loss == 40_000_000
+
+
+@pytest.mark.parametrize("mode", ["split", "shadow"])
+def test_a_challenger_is_opened_apart(world: World, mode: str) -> None:
+    """It has not earned its place; those that have are opened where they answer."""
+    world.trial("v3", mode)
+    world.answerer.follow()
+    assert [each.apart for each in world.engines["v3"]] == [True]
+    assert [each.apart for name in ("v1", "v2") for each in world.engines[name]] == [False, False]
+
+
+def test_a_challenger_that_was_an_incumbent_has_its_place(world: World) -> None:
+    """The version before the incumbent is loaded behind it: the trial asks it where it is."""
+    world.trial("v1", "split")
+    world.answerer.follow()
+    assert [each.apart for each in world.engines["v1"]] == [False]
+
+
+def test_a_promoted_challenger_answers_at_once_and_moves_later(world: World) -> None:
+    """It answers from where it was opened apart, until it is open here; then that one is given back."""
+    world.trial("v3", "split")
+    world.answerer.follow()
+    (apart,) = world.engines["v3"]
+    may_open = threading.Event()
+    world.opening = lambda: may_open.wait(30)
+    world.lead("v3")
+    world.answerer.follow()
+    (said,) = world.answerer.answer([row("now")])
+    assert said.served_by == "v3" and not apart.closed and world.engines["v3"] == [apart]
+    may_open.set()
+    limit = time.monotonic() + 30
+    while len(world.engines["v3"]) == 1 or not world.answerer.follow():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    (said,) = world.answerer.answer([row("later")])
+    assert said.served_by == "v3" and said.fallback_reason is None
+    assert apart.closed and not world.engines["v3"][-1].apart
+    assert not world.answerer.follow()

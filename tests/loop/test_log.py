@@ -65,6 +65,30 @@ def test_ids_sort_by_time_and_do_not_repeat() -> None:
     assert len({new_id(AT) for _ in range(10_000)}) == 10_000
 
 
+@pytest.mark.parametrize("count", [1, 15, 16, 1000])
+def test_many_ids_are_like_single_ones(count: int) -> None:
+    """Version, variant and time are where they belong, all are different, and later ones sort after."""
+    found = new_id.many([AT] * count)
+    assert len(set(found)) == count
+    assert {each[:18] for each in found} == {new_id(AT)[:18]}
+    assert {(UUID(each).version, UUID(each).variant) for each in found} == {(7, "specified in RFC 4122")}
+    assert max(found) < min(new_id.many([AT + 1] * count))
+
+
+def test_many_ids_of_many_times_keep_their_places() -> None:
+    """Each id has the time that stands at its place."""
+    ats = [AT, AT + 5_000, AT] * 10
+    assert [each[:18] for each in new_id.many(ats)] == [new_id(at)[:18] for at in ats]
+    assert new_id.many([]) == []
+
+
+def test_the_random_bits_of_many_ids_are_random() -> None:
+    """Each of the 62 bits is 1 in half of 4,096 ids, within 6 standard errors (32 each)."""
+    bits = [int(each[19:].replace("-", ""), 16) for each in new_id.many([AT] * 4096)]
+    ones = [sum(each >> place & 1 for each in bits) for place in range(62)]
+    assert max(abs(each - 2048) for each in ones) <= 6 * 32
+
+
 def test_private_columns_are_hashed(tmp_path: Path) -> None:
     """The value is nowhere in what is kept; equal values hash alike, so they still join; null stays null."""
     private = privacy(("name", "age"), "name", tmp_path)

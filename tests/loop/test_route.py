@@ -2,10 +2,13 @@
 
 from collections import Counter
 from dataclasses import replace
+from hashlib import blake2b
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from incumbent.loop.route import assign, order, routes, share_hash
+from incumbent.loop.route import Router, assign, order, routes, share_hash, share_of
 from incumbent.records import Roles, Routes, Trial
 
 SPLIT = Trial("t9", "v3", "v2", "split", started_at=0, enrolled=0.5)
@@ -28,6 +31,14 @@ def split(enrolled: float = 1.0, share: float = 0.5, phase: int = 1) -> Routes:
 def test_the_hash_is_the_published_one(salt: str, unit: str, enrol: float, arm: float) -> None:
     """The three vectors of the method, digit for digit: other languages can compute the same assignment."""
     assert (share_hash(salt, "enrol", unit), share_hash(salt, "arm", unit)) == (enrol, arm)
+
+
+@given(st.text(max_size=8), st.sampled_from(["enrol", "arm"]), st.text(max_size=8))
+def test_the_begun_hash_is_the_whole_one(salt: str, what: str, unit: str) -> None:
+    """However the text is split, it is blake2b over salt, what and unit; a second unit is not added to the first."""
+    whole = blake2b("\x1f".join((salt, what, unit)).encode(), digest_size=8).digest()
+    share = share_of(salt, what)
+    assert [share(unit), share("another"), share(unit)][::2] == [int.from_bytes(whole, "big") / 2**64] * 2
 
 
 def test_nobody_changes_arm_when_more_units_take_part() -> None:
@@ -67,6 +78,15 @@ def test_the_propensity_is_that_of_the_arm() -> None:
     found = {assign(split(share=0.2), f"u{i}") for i in range(200)}
     by_arm = {each.arm: (each.version, each.propensity, each.trial, each.phase) for each in found}
     assert by_arm == {"challenger": ("v3", 0.2, "t9", 1), "incumbent": ("v2", 0.8, "t9", 1)}
+
+
+def test_the_router_remembers_what_is_assigned() -> None:
+    """Asked twice it says what `assign` says, whether the unit takes part or not."""
+    now = split(enrolled=0.5)
+    router = Router(now)
+    units = [None, *(f"u{i}" for i in range(200))] * 2
+    assert router.alone is None
+    assert [router.assign(unit) for unit in units] == [assign(now, unit) for unit in units]
 
 
 def test_a_row_without_a_unit_takes_part_in_nothing() -> None:

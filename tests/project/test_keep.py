@@ -14,6 +14,7 @@ from incumbent.checks.storage.opened import predicted
 from incumbent.errors import StoreLocked
 from incumbent.loop import keep
 from incumbent.loop.fold import roles as fold
+from incumbent.loop.sentences import sentence
 from incumbent.project import Project, open_project
 from incumbent.runtimes import artefact
 from incumbent.storage import parquet
@@ -22,11 +23,12 @@ KEPT = '[retrain]\nevery = "10 days"\nauto_refresh = true\nholdout_days = 7\nwat
 ROWS_A_DAY = 48
 
 
-def served(folder: Path, log: str = "", more: str = "") -> Project:
+def served(folder: Path, log: str = "", more: str = "", private: bool = False) -> Project:
     """A model of day 40 is the incumbent and has answered until day 50; the unit is a feature too."""
     write(folder, f"{KEPT}{more}[log]\n{log}")
     toml = folder / "incumbent.toml"
-    toml.write_text(toml.read_text().replace('"serial"]', '"serial", "customer"]'))
+    hidden = '\nprivate = ["customer"]' if private else ""
+    toml.write_text(toml.read_text().replace('"serial"]', f'"serial", "customer"]{hidden}'))
     project = open_project(folder, clock=lambda: day(50), actor="test")
     project.baseline(now=day(40))
     version, evidence = project.train(now=day(40))
@@ -153,13 +155,63 @@ def test_a_unit_is_forgotten_and_the_versions_still_prove_themselves(project: Pr
     assert set(event.data["manifests"]) == set(found.versions)
     assert unit not in str({**event.data, "manifests": None}) and event.reason == "asked"
     now = fold(facts.ledger.events()).versions
+    for one in found.golden:
+        stay = [row for row in golden[one.version] if row["customer"] != unit]
+        after = _golden(project, one.version)
+        assert (one.gone, one.replaced, one.why) == (50 - len(stay), 50 - len(stay), "")
+        assert after[: len(stay)] == stay and len(after) == 50
+        assert unit not in {row["customer"] for row in after}
+    assert event.data["golden"] == {one.version: {"gone": one.gone, "replaced": one.gone} for one in found.golden}
+    assert f"{found.golden_rows} golden rows ({found.golden_rows} of them replaced)" in sentence(event)
     for name in found.versions:
-        assert _golden(project, name) == [row for row in golden[name] if row["customer"] != unit]
         artefact.open_version(facts.blobs, now[name].manifest, project.config.versions, known=(now[name].manifest,))
     stored = b"".join(path.read_bytes() for path in project.config.store_path.rglob("*") if path.is_file())
     assert mine[0].encode() not in stored
     again = project.forget(unit=unit)
     assert (again.gone.predictions, again.golden_rows, again.versions) == (0, 0, ())
+
+
+def test_rows_that_replace_golden_ones_come_from_the_log(project: Project) -> None:
+    """Of whatever version served them, moved to Parquet or not; and a golden row goes with the id that it came from."""
+    project.upkeep.tick(now=day(49))
+    logged = {row.prediction.features["serial"]: row.prediction for rows in project.facts.log.scan() for row in rows}
+    before = {name: _golden(project, name) for name in project.roles().versions}
+    found = project.forget(unit=str(before["v1"][0]["customer"]))
+    new = [row for row in _golden(project, "v1") if row not in before["v1"]]
+    assert len(new) == next(one.replaced for one in found.golden if one.version == "v1") > 0
+    assert {str(row["serial"]) in map(str, logged) for row in new} == {True}
+    id = logged[new[0]["serial"]].id
+    again = project.forget(id=id)
+    assert again.gone.predictions == 1 and "v1" in again.versions
+    assert new[0] not in _golden(project, "v1") and len(_golden(project, "v1")) == 50
+
+
+def test_rows_that_replace_golden_ones_hold_no_hash_of_a_private_column(tmp_path: Path) -> None:
+    """The log has hashes of it, which are no values of the column: it is empty in the rows that come in."""
+    with served(tmp_path, private=True) as project:
+        unit = str(_golden(project, "v2")[0]["customer"])
+        before = {name: _golden(project, name) for name in project.roles().versions}
+        found = project.forget(unit=unit)
+        assert found.gone.predictions > 0 and found.golden_rows > 0
+        for one in found.golden:
+            after = _golden(project, one.version)
+            assert (len(after), one.replaced) == (50, one.gone)
+            assert [row["customer"] for row in after if row not in before[one.version]] == [None] * one.gone
+            assert unit not in {row["customer"] for row in after}
+
+
+def test_golden_rows_of_other_versions_replace_those_with_a_private_column(tmp_path: Path) -> None:
+    """They say more than the log's, which are empty there; each comes in once."""
+    with served(tmp_path, private=True) as project:
+        newer = project.fit(now=day(50))
+        before = {name: _golden(project, name) for name in project.roles().versions}
+        unit = next(str(row["customer"]) for row in before["v2"] if row not in before[newer.name])
+        found = {one.version: one for one in project.forget(unit=unit).golden}
+        after = _golden(project, "v2")
+        came = [row for row in after if row not in before["v2"]]
+        assert len(came) == found["v2"].gone == found["v2"].replaced
+        assert all(row in before[newer.name] and row["customer"] != unit for row in came)
+        assert len({str(row) for row in after}) == 50
 
 
 def _golden(project: Project, name: str) -> list[dict[str, object]]:

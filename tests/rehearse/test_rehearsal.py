@@ -13,6 +13,8 @@ from incumbent.rehearse import rehearse
 from incumbent.rehearse.summary import Summary
 
 SETTINGS = """
+[plan]
+goal = 0.18
 [gate]
 min_rows = 100
 [live]
@@ -131,6 +133,15 @@ def test_the_report_and_the_summary_are_written(runs: Runs) -> None:
     assert json.loads((out / "summary.json").read_text())["decisions_digest"] == summary.decisions_digest
     page = (out / "report.html").read_text()
     assert "<html" in page and "parcels" in page and "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_report_sets_what_was_delivered_beside_what_was_expected(runs: Runs) -> None:
+    """The expectation is of the onset; the goal, and whether the last incumbent reaches it, stand under it."""
+    summary, out = runs["clean"]
+    assert any(said.startswith("Floor (") for said in (line.strip() for line in summary.onset))
+    page = (out / "report.html").read_text()
+    assert "Expected and delivered" in page and "What more rows were worth at the onset" in page
+    assert "labelled answers of its latest 28 days" in page and "the goal" in page
 
 
 def test_data_beside_the_code_is_there(tmp_path: Path) -> None:

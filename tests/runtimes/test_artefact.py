@@ -127,6 +127,19 @@ def test_a_version_that_answers_otherwise_is_not_loaded(opened: Any) -> None:
         opened(blobs, changed, VERSIONS)
 
 
+def test_a_changed_library_is_no_error_where_the_golden_rows_repeat() -> None:
+    """The rows decide; what changed can be asked for."""
+    blobs = Memory()
+    found, _, _ = saved(blobs, boosted())
+    recorded = artefact.libraries() | {"numpy": "1.0", "no-such-package": "2"}
+    changed = edited(blobs, found.manifest, libraries=recorded)
+    assert artefact.open_version(blobs, changed, VERSIONS).runtime == "onnx"
+    assert artefact.changed_libraries(blobs, found.manifest) == []
+    assert artefact.changed_libraries(blobs, changed) == [
+        f"numpy 1.0 → {np.__version__}", "no-such-package 2 → missing",
+    ]  # fmt: skip
+
+
 def test_a_change_below_the_tolerance_is_rounding() -> None:
     """1e-5 for ONNX, 1e-6 for the native one."""
     blobs = Memory()
@@ -246,50 +259,3 @@ def test_a_model_on_number_arrays_is_a_version() -> None:
     assert found.serves == "native.skops" and "number arrays e, which no twin takes" in found.notes[0]
     assert np.array_equal(artefact.open_version(blobs, found.manifest, VERSIONS).predict(columns),
                           model.predict_proba(matrix))  # fmt: skip
-
-
-def test_golden_rows_of_one_value_are_taken_out(tmp_path: Any) -> None:
-    """The others and what was stored of them stay; the version still proves itself; the parts are the same."""
-    blobs = open_blobs(tmp_path)
-    found, _, _ = saved(blobs, boosted())
-    before = artefact.manifest(blobs, found.manifest)
-    golden = json.loads(blobs.get(before["golden"]))
-    carrier = golden["rows"][0]["carrier"]
-    cleaned = artefact.without_golden(blobs, found.manifest, "carrier", [carrier])
-    assert cleaned is not None
-    after = artefact.manifest(blobs, cleaned.manifest)
-    stay = [i for i, row in enumerate(golden["rows"]) if row["carrier"] != carrier]
-    assert (cleaned.rows, cleaned.replaced) == (len(golden["rows"]) - len(stay), before["golden"])
-    assert {**after, "golden": None} == {**before, "golden": None}
-    assert json.loads(blobs.get(after["golden"])) == {
-        "rows": [golden["rows"][i] for i in stay],
-        "outputs": {part: [outputs[i] for i in stay] for part, outputs in golden["outputs"].items()},
-    }
-    blobs.delete(before["golden"])
-    artefact.open_version(blobs, cleaned.manifest, VERSIONS)
-    assert artefact.without_golden(blobs, cleaned.manifest, "carrier", [carrier]) is None
-    assert artefact.without_golden(blobs, cleaned.manifest, "no such column", [carrier]) is None
-
-
-def test_a_version_keeps_golden_rows_that_are_its_only_ones(tmp_path: Any) -> None:
-    """It could prove nothing without them."""
-    blobs = open_blobs(tmp_path)
-    found, _, _ = saved(blobs, boosted(), versions=Versions(golden_rows=1))
-    (row,) = json.loads(blobs.get(artefact.manifest(blobs, found.manifest)["golden"]))["rows"]
-    cleaned = artefact.without_golden(blobs, found.manifest, "carrier", [row["carrier"]])
-    assert cleaned is not None and (cleaned.manifest, cleaned.rows) == ("", 1)
-
-
-@pytest.mark.parametrize(
-    ("value", "values", "expected"),
-    [
-        ("a", ["a"], True),
-        (5, ["5"], True),
-        (5.0, [5], True),
-        (None, ["None"], False),
-        (True, [1], False),
-        ([1], [1], False),
-    ],
-)
-def test_a_unit_is_known_by_its_text_or_its_number(value: Any, values: list[Any], expected: bool) -> None:
-    assert artefact.among(value, values) is expected

@@ -17,7 +17,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from incumbent.config import Task, Versions
 from incumbent.errors import ArtefactRefused, MissingExtra
 from incumbent.records import Column, Signature
-from incumbent.runtimes import artefact, frames, lightgbm, schema
+from incumbent.runtimes import artefact, frames, kinds, lightgbm, schema
 from incumbent.runtimes.base import Columns, Opening, takes_matrix
 from incumbent.runtimes.fold import lightgbm_twin
 from incumbent.runtimes.onnx import Onnx
@@ -143,7 +143,7 @@ def test_a_version_of_categories_is_served_by_the_library() -> None:
     signature = frames.infer_signature(rows, task_of(BINARY))
     model = lgb.LGBMClassifier(n_estimators=10, n_jobs=1, verbose=-1).fit(rows[list(FEATURES)], rows["late"])
     found = artefact.save(
-        blobs, model, runtime=artefact.runtime_of(model), signature=signature,
+        blobs, model, runtime=kinds.runtime_of(model), signature=signature,
         sample=frames.columns(rows, signature), versions=Versions(), schema=schema.of(rows).to_json(),
     )  # fmt: skip
     assert (found.runtime, found.serves) == ("sklearn", "twin.lightgbm.json")
@@ -156,7 +156,7 @@ def test_a_booster_is_a_version_with_an_onnx_twin() -> None:
     blobs = Memory()
     model = booster("binary", "late")
     signature, columns = signature_and_columns(BINARY)
-    assert artefact.runtime_of(model) == "lightgbm"
+    assert kinds.runtime_of(model) == "lightgbm"
     found = artefact.save(
         blobs, model, runtime="lightgbm", signature=signature, sample=columns, versions=Versions(),
     )  # fmt: skip

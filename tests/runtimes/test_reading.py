@@ -83,6 +83,33 @@ def test_numbers_alone_are_one_matrix() -> None:
     assert np.array_equal(found.matrix, [[1.5, 2, 1], [np.nan] * 3], equal_nan=True)
 
 
+@pytest.mark.parametrize("type", ["number", "integer", "boolean"])
+def test_nulls_among_numbers_are_nan_wherever_they_stand(type: Any) -> None:
+    """Said or left out, in some rows or in all, read one by one, together or with care: one matrix."""
+    reader = Reader(Signature((Column("a", type), Column("b", "number")), "regression"))
+    one: Any = True if type == "boolean" else 1
+    rows = [{"a": one, "b": 0.1}, {"a": None, "b": 2}, {"b": -3.5}, {"a": one, "b": None}, {}, {"a": one, "b": 7e300}]
+    texts = [json.dumps(row).encode() for row in rows]
+    together, with_care = reader.read_all(texts), reader.read_with_care(rows)
+    assert together == [reader.read(text) for text in texts]
+    found, careful = reader.columns(together), reader.columns(with_care)
+    assert isinstance(found, Table)
+    assert isinstance(careful, Table)
+    wanted = [[1, 0.1], [np.nan, 2], [np.nan, -3.5], [1, np.nan], [np.nan, np.nan], [1, 7e300]]
+    assert np.array_equal(found.matrix, wanted, equal_nan=True)
+    assert np.array_equal(careful.matrix, wanted, equal_nan=True)
+    assert found.matrix.flags.writeable  # a predictor is given columns of its own
+
+
+def test_a_signature_without_columns_reads_rows() -> None:
+    """A rule may need none: rows of nothing are as many as they were."""
+    reader = Reader(Signature((), "regression"))
+    for values in (reader.read_all([b"{}", b"{}"]), reader.read_with_care([{}, {}])):
+        found = reader.columns(values)
+        assert isinstance(found, Table)
+        assert found.matrix.shape == (2, 0)
+
+
 @pytest.mark.parametrize("other", ["number", "string"])
 def test_number_arrays_are_read_with_care(other: Any) -> None:
     """(n_rows, length), a null as a row of NaN."""
@@ -99,7 +126,7 @@ def test_names_that_json_must_escape_are_read_with_care() -> None:
     """A column may be called anything."""
     reader = Reader(Signature((Column('say "x"', "number"),), "regression"))
     assert not reader.quick
-    assert reader.read_with_care([{'say "x"': 2}]) == [(2.0,)]
+    assert reader.read_with_care([{'say "x"': 2}]) == [np.float64(2).tobytes()]
 
 
 def test_tables_are_picked_and_joined() -> None:

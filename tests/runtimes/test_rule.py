@@ -9,7 +9,8 @@ from incumbent.config import Versions
 from incumbent.errors import ArtefactRefused
 from incumbent.records import Column, Signature
 from incumbent.runtimes.base import Opening, checked
-from incumbent.runtimes.rule import Rule, group_keys, load, pack
+from incumbent.runtimes.grouping import group_keys
+from incumbent.runtimes.rule import Rule, load, pack
 
 COLUMNS = (
     Column("carrier", "string"),

@@ -9,8 +9,8 @@ from jsonschema import Draft202012Validator
 
 from incumbent import config
 from incumbent.errors import VersionError
-from incumbent.loop import tokens
-from incumbent.records import DAY
+from incumbent.loop import promote, tokens
+from incumbent.records import DAY, Evidence
 from incumbent.server.access import Access
 from incumbent.server.openapi import document
 from incumbent.server.proving import apart
@@ -48,6 +48,18 @@ def test_a_promotion_and_a_rollback(site: Any, http: Any) -> None:
     back = http.post("/v1/rollback", json={"reason": "errors rose"})
     fits(back, "/v1/rollback")
     assert back.json()["type"] == "RolledBack" and site.roles.incumbent == "v1"
+
+
+def test_what_the_gate_holds_is_promoted_with_an_override_only(site: Any, http: Any) -> None:
+    """409 names the verdict; with `override` there are two events, and the answer is that of the promotion."""
+    held = Evidence("gate", "v2", "hold", "hold: v2 against v1", 5, "v1", {"mode": "enforce", "rules": []})
+    promote.record(site.facts.ledger, held, actor="ci")
+    refused = http.post("/v1/promote", json={"version": "v2", "reason": "I like it"})
+    assert refused.status_code == 409 and "the gate says hold about v2" in refused.json()["error"]["message"]
+    done = http.post("/v1/promote", json={"version": "v2", "reason": "I like it", "override": True})
+    fits(done, "/v1/promote")
+    assert (done.status_code, done.json()["type"], site.roles.incumbent) == (200, "Promoted", "v2")
+    assert [event.type for event in site.facts.ledger.events()][-2:] == ["Overridden", "Promoted"]
 
 
 def test_more_units_take_part(site: Any, http: Any) -> None:

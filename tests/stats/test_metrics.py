@@ -31,13 +31,14 @@ def test_every_metric_stays_in_its_declared_range_and_agrees_with_its_row_loss(n
     outputs, truth = example(kind)
     value = metric.value(outputs, truth)
     assert math.isfinite(value)
-    if metric.row_loss is None or metric.of_mean_loss is None:
+    if metric.row_loss is None:
         assert metric.low <= value <= metric.high
         return
     losses = metric.row_loss(outputs, truth)
     assert losses.shape == (50,)
     assert np.all((losses >= metric.low) & (losses <= metric.high))
-    assert value == pytest.approx(metric.of_mean_loss(float(losses.mean())))
+    if metric.of_mean_loss is not None:
+        assert value == pytest.approx(metric.of_mean_loss(float(losses.mean())))
 
 
 @pytest.mark.parametrize(("name", "kind"), ALL)
@@ -180,3 +181,21 @@ def test_units_refuse_what_is_not_a_loss(loss: float, says: str) -> None:
     """Not finite, too large for 64 bits, or out of the metric's range."""
     with pytest.raises(DataError, match=says):
         metrics.to_units([0.5, loss], metrics.get("brier", "binary"))
+
+
+def test_r2_by_hand_and_its_ends() -> None:
+    """The mean scores 0, worse is negative, a truth that never changes has none; the squared error decides the test."""
+    metric = metrics.get("r2", "forecast")
+    assert metric.value([2.0, 2.0, 2.0], [1.0, 2.0, 3.0]) == 0.0
+    assert metric.value([3.0, 2.0, 1.0], [1.0, 2.0, 3.0]) == -3.0
+    assert (metric.lower_is_better, metric.perfect, metric.row_loss) == (False, 1.0, metrics.squared_error)
+    with pytest.raises(DataError, match="truth that varies"):
+        metric.value([1.0, 2.0], [5.0, 5.0])
+
+
+def test_the_names_that_people_use_are_known() -> None:
+    """Each leads to a metric of ours."""
+    for word, name in metrics._OTHER_WORDS.items():
+        assert metrics.plain_name(word.upper()) == name
+        assert any((name, kind) in ALL or name.startswith("quantile_loss") for kind in metrics.KINDS)
+    assert metrics.plain_name("brier") == "brier"

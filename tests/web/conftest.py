@@ -6,6 +6,7 @@ import math
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +213,8 @@ class Client:
         self._app = app
 
     def get(self, path: str, **how: Any) -> httpx.Response:
-        return asyncio.run(self._get(path, how))
+        with ThreadPoolExecutor(1) as elsewhere:  # the driver of the real browser has a loop of its own in this thread
+            return elsewhere.submit(lambda: asyncio.run(self._get(path, how))).result()
 
     async def _get(self, path: str, how: dict[str, Any]) -> httpx.Response:
         transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)

@@ -5,14 +5,17 @@ from typing import Any
 import pytest
 
 from incumbent.config import Config
+from incumbent.loop import promote
+from incumbent.records import Evidence
 from incumbent.storage.opening import Facts
 from incumbent.storage.pictures import Pictures
 
 
 @pytest.mark.parametrize(
     ("page", "twin"),
-    [("/", "/index.json"), ("/versions/v2", "/versions/v2.json"), ("/review", "/review.json")],
-)
+    [("/", "/index.json"), ("/versions/v2", "/versions/v2.json"), ("/review", "/review.json"),
+     ("/doctor", "/doctor.json")],
+)  # fmt: skip
 def test_every_page_has_a_twin(client: Any, page: str, twin: str) -> None:
     """Each page answers as HTML and names its JSON twin, which answers too."""
     html, json = client.get(page), client.get(twin)
@@ -31,7 +34,7 @@ def test_the_dashboard_tells_who_answers(client: Any) -> None:
     assert told["trial"]["look"]["numbers"]["looks"] == 10
     assert [step["step"] for step in told["steps"]] == ["baseline", "gate", "live", "speed", "upkeep"]
     assert [bool(step["evidence"]) for step in told["steps"]] == [True, True, True, True, False]
-    assert [line["key"] for line in told["plan"] if line["answer"] is None] == ["fall_back_on", "reviewers"]
+    assert [line["key"] for line in told["plan"] if line["answer"] is None] == ["fall_back_on", "reviewers", "goal"]
     assert told["counts"]["predictions"] == 40
     assert told["counts"]["fallbacks"] == {"timeout": 2}
     assert told["counts"]["pending"] == 1
@@ -101,7 +104,9 @@ def test_what_the_store_holds_is_escaped(client: Any) -> None:
     assert "<on>" not in page
 
 
-@pytest.mark.parametrize("path", ["/", "/index.json", "/review", "/versions/v1", "/nowhere", "/static/style.css"])
+@pytest.mark.parametrize(
+    "path", ["/", "/index.json", "/review", "/doctor", "/versions/v1", "/nowhere", "/static/style.css"]
+)
 def test_no_page_may_run_a_script_or_ask_another_host(client: Any, path: str) -> None:
     """Pages forbid everything but the style and pictures of this host, and hold no script."""
     answer = client.get(path)
@@ -138,6 +143,31 @@ def test_what_is_not_there_says_so(client: Any, path: str, says: str) -> None:
     assert answer.status_code == 404
     assert says in answer.text
     assert 'href="/"' in answer.text
+
+
+def test_the_card_has_every_line_and_the_dashboard_its_score(client: Any) -> None:
+    """Four groups of seven, what was found for each, and how to earn what is missing."""
+    told = client.get("/doctor.json").json()
+    assert len(told["lines"]) == 28 and all(line["found"] and line["earn"] for line in told["lines"])
+    assert client.get("/index.json").json()["readiness"] == {key: told[key] for key in ("score", "band", "groups")}
+    page = client.get("/doctor").text
+    assert page.count("<meter") == 4 and "v2 was timed, inside the budget of 1 ms" in page
+
+
+def test_what_is_delivered_stands_beside_what_was_expected(client: Any, told: Facts) -> None:
+    """Nothing is claimed before `expect` has run; afterwards floor, goal and ceiling are there."""
+    assert client.get("/index.json").json()["delivered"] is None
+    assert "incumbent expect" in client.get("/").text
+    numbers: dict[str, Any] = {
+        "goal": 0.15, "floor": {"name": "the prior", "value": 0.17}, "noise": {"value": 0.11},
+        "curve": {"points": [{"value": 0.16}]},
+    }  # fmt: skip
+    evidence = Evidence("expect", "what may be expected", "reachable", "s", 0, None, numbers)
+    promote.record(told.ledger, evidence, actor="test")
+    found = client.get("/index.json").json()["delivered"]
+    assert (found["floor"], found["quick"], found["goal"], found["ceiling"]) == (0.17, 0.16, 0.15, 0.11)
+    assert found["verdict"] == "reachable" and found["incumbent"] == "v2"
+    assert "reachable" in client.get("/").text
 
 
 def test_an_empty_store_says_what_to_run(ask: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 pytestmark = pytest.mark.browser
-PATHS = ["/", "/?all", "/versions/v2", "/review", "/nowhere"]
+PATHS = ["/", "/?all", "/versions/v2", "/review", "/doctor", "/nowhere"]
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_the_incumbent_is_the_first_thing_seen(tab: Any) -> None:
 def test_what_the_plan_leaves_open_is_red(tab: Any) -> None:
     """Unanswered questions are red and say what to write where; answered ones are not."""
     tab.goto("/")
-    assert tab.locator(".plan .unanswered").count() == 2
+    assert tab.locator(".plan .unanswered").count() == 3
     assert is_red(styled(tab, ".plan .unanswered dd", "color"))
     assert is_red(styled(tab, ".plan .unanswered", "border-left-color"))
     assert not is_red(styled(tab, ".plan .answered", "border-left-color"))

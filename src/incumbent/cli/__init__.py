@@ -1,10 +1,12 @@
 """DOOR 3, for the terminal. Each command is a thin wrapper around what Python can call.
 
-    onset      init try register doctor          before there is anything to serve
+    onset      try register                      before there is anything to serve
+    init expect doctor                           the plan, what may be expected, what is missing
     baseline gate                                steps 1 (people under it) and 2
     judging    live speed upkeep why             steps 3 to 5, and why it broke
     control    status log promote rollback       what production machines need: no judging package is loaded
     access     token                             who may ask the server for what
+    versions   export                            a version for another machine
     keeping    archive forget                    what becomes of old rows, and of those that must go
     serving    serve
     rehearsing rehearse demo                     replay a past through the real server
@@ -22,7 +24,22 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 import incumbent
-from incumbent.cli import access, baseline, control, gate, judging, keeping, onset, output, rehearsing, serving
+from incumbent.cli import (
+    access,
+    baseline,
+    control,
+    doctor,
+    expect,
+    gate,
+    init,
+    judging,
+    keeping,
+    onset,
+    output,
+    rehearsing,
+    serving,
+    versions,
+)
 from incumbent.errors import IncumbentError, MissingExtra
 
 
@@ -30,7 +47,7 @@ class _InOrder(TyperGroup):
     """Onset first, then the five steps in their order, then the rest."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        first = ("try", "init", "register", "doctor", "baseline", "gate", "live", "speed", "upkeep", "why")
+        first = ("try", "init", "expect", "register", "doctor", "baseline", "gate", "live", "speed", "upkeep", "why")
         return [*first, *(name for name in self.commands if name not in first)]
 
 
@@ -47,7 +64,9 @@ app = typer.Typer(
 JUDGING = {"duckdb", "scipy", "sklearn", "pandas", "lightgbm", "skl2onnx", "onnxmltools", "onnx", "narwhals", "altair",
            "vl_convert", "skops"}  # fmt: skip
 
-for group in (onset, baseline, gate, judging, serving, control, access, keeping, rehearsing):
+for group in (
+    init, expect, onset, doctor, baseline, gate, judging, serving, control, access, versions, keeping, rehearsing,
+):  # fmt: skip
     group.add_to(app)
 
 

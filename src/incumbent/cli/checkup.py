@@ -1,13 +1,19 @@
 """What `incumbent doctor` looks at, from recorded facts only. Loads no judging package."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.util import find_spec
 
+from incumbent.cli.plan import cadence
+from incumbent.clock import wall
 from incumbent.config import Config
-from incumbent.errors import IncumbentError
+from incumbent.engines.contained import Contained, open_predictor
+from incumbent.errors import ConfigError, IncumbentError
+from incumbent.loop import promote
 from incumbent.loop.fold import roles as fold
-from incumbent.records import Roles
+from incumbent.readiness import BY_ID, Card, card
+from incumbent.records import Event, Micros, Roles, Version
 from incumbent.runtimes import artefact
 from incumbent.storage.opening import Facts, open_facts, upgrade_facts
 
@@ -22,12 +28,29 @@ class Check:
     do: str
 
 
-def checks(config: Config) -> list[Check]:
-    """Every check, in the order of the steps."""
+def checked(config: Config, now: Micros | None = None) -> tuple[list[Check], Card]:
+    """Every check, in the order of the steps, and the readiness card (at `now`; None: the wall clock)."""
     facts = open_facts(config)
     try:
-        roles = fold(facts.ledger.events())
-        return [*_plan(config), *_store(facts), *_old_days(config), *_places(roles, facts, config)]
+        events = facts.ledger.events()
+        roles = fold(events)
+        found = [*_plan(config), *_store(facts), *_old_days(config), *_places(roles, facts, config)]
+        return found, card(config, facts, wall() if now is None else now, events)
+    finally:
+        facts.close()
+
+
+def attested(config: Config, test: str, reason: str, actor: str, now: Micros | None = None) -> Event:
+    """Keep a person's word on a test of the card. Raises ConfigError for a test that nobody knows, DecisionRefused
+    without a reason."""
+    if test not in BY_ID:
+        near = get_close_matches(test, list(BY_ID), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(BY_ID)}."
+        raise ConfigError(f"--attest {test}: no such test on the card; {hint}")
+    facts = open_facts(config)
+    try:
+        at = wall() if now is None else now
+        return promote.attest(facts.ledger, test, at=at, actor=actor, reason=reason)
     finally:
         facts.close()
 
@@ -43,11 +66,14 @@ def upgraded(config: Config) -> Iterator[str]:
 
 
 def _plan(config: Config) -> Iterator[Check]:
-    for setting in fields(config.plan):
-        value = getattr(config.plan, setting.name)
-        answer = ", ".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else value
-        yield Check(f"plan: {setting.name.replace('_', ' ')}", bool(value), answer if value else "unanswered",
+    for setting, answer in config.plan.answers():
+        yield Check(f"plan: {setting.name.replace('_', ' ')}", answer is not None, answer or "unanswered",
                     f"answer it in [plan] {setting.name}: {setting.metadata['sentence']}")
+    every = cadence(config.plan.retrain)
+    if every:
+        set_to = config.retrain.every
+        yield Check("the plan's cadence is the ticker's", cadence(set_to) == every,
+                    f'plan "{config.plan.retrain}", retrain.every "{set_to}"', f'set retrain.every = "{every}"')
 
 
 def _store(facts: Facts) -> Iterator[Check]:
@@ -70,6 +96,15 @@ def _old_days(config: Config) -> Iterator[Check]:
                     'pip install "incumbent[all]" wherever the log is read')
 
 
+def _repeats(facts: Facts, config: Config, version: Version) -> str:
+    """Prove a version; what is said of it names the libraries that changed since it was made and made no difference."""
+    predictor = open_predictor(config, version.manifest)
+    if isinstance(predictor, Contained):
+        predictor.close()
+    changed = artefact.changed_libraries(facts.blobs, version.manifest)
+    return f"yes, though since then changed: {', '.join(changed)}" if changed else "yes"
+
+
 def _places(roles: Roles, facts: Facts, config: Config) -> Iterator[Check]:
     yield Check("there is a baseline", roles.baseline is not None, roles.baseline or "none", "run `incumbent baseline`")
     beyond = roles.incumbent is not None and roles.incumbent != roles.baseline
@@ -80,8 +115,6 @@ def _places(roles: Roles, facts: Facts, config: Config) -> Iterator[Check]:
                 "promote a second version: there must always be one to fall back on")
     for name in dict.fromkeys(n for n in (roles.incumbent, roles.previous, roles.baseline) if n):
         try:
-            manifest = roles.versions[name].manifest
-            artefact.open_version(facts.blobs, manifest, config.versions, known=(manifest,))
-            yield Check(f"{name} repeats its golden rows", True, "yes", "")
+            yield Check(f"{name} repeats its golden rows", True, _repeats(facts, config, roles.versions[name]), "")
         except IncumbentError as error:
             yield Check(f"{name} repeats its golden rows", False, str(error), "promote one that does, or roll back")

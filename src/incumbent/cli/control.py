@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
 from incumbent import config
 from incumbent.cli import options, output
-from incumbent.cli.options import HERE, AsJson, Folder, Now, Reason
+from incumbent.cli.options import HERE, AsJson, Folder, Now, Override, Reason
 from incumbent.clock import wall
 from incumbent.config import Config
+from incumbent.loop.delivered import Delivered, delivered
 from incumbent.loop.fold import roles as fold
 from incumbent.loop.sentences import sentence
 from incumbent.records import Event, Roles, Version, moment
@@ -30,8 +32,10 @@ def status(project: Folder = HERE, json: AsJson = False) -> None:
     """Who answers, what is behind it, what runs, and how much was logged."""
     settings = config.load(project)
     with _facts(settings) as facts:
-        roles = fold(facts.ledger.events())
+        events = facts.ledger.events()
+        roles = fold(events)
         totals = facts.log.totals()
+        value = delivered(settings, events, roles, facts.log, totals)
     found: dict[str, Any] = {
         "task": settings.task.name,
         "incumbent": roles.incumbent,
@@ -47,6 +51,7 @@ def status(project: Folder = HERE, json: AsJson = False) -> None:
         "fallbacks": dict(totals.fallbacks),
         "last_prediction": totals.last_at and moment(totals.last_at).isoformat(),
         "ledger_events": roles.sequence,
+        "delivered": asdict(value),
     }
     if json:
         return output.as_json(found)
@@ -57,6 +62,7 @@ def status(project: Folder = HERE, json: AsJson = False) -> None:
         rows.append(["trial", f"{roles.trial.name}: {roles.trial.challenger} ({roles.trial.mode}, "
                               f"{roles.trial.enrolled:.0%} enrolled)"])
     output.table("", ["", ""], [[key.replace("_", " "), value] for key, value in rows])
+    output.table(f"Expected and delivered ({value.metric})", ["", value.metric, ""], _delivered(value))
     output.table("Versions", ["version", "role", "runtime", "rows", "description"],
                  [[v["version"], v["role"], v["runtime"], v["rows"], v["description"]] for v in found["versions"]])
 
@@ -80,11 +86,13 @@ def show_log(
                   for e in events])
 
 
-def promote(version: str, reason: Reason, project: Folder = HERE, now: Now = None) -> None:
+def promote(
+    version: str, reason: Reason, override: Override = False, project: Folder = HERE, now: Now = None
+) -> None:
     """Make a version the incumbent, by a person's decision. The one before stays loaded behind it."""
     with _facts(settings := config.load(project)) as facts:
         event = verbs.promote(facts, here(settings, facts.blobs), version, at=options.moment(now) or wall(),
-                              actor=options.actor(), reason=reason)
+                              actor=options.actor(), reason=reason, override=override)
     output.say(sentence(event))
 
 
@@ -112,6 +120,25 @@ def _described(version: Version, roles: Roles) -> dict[str, Any]:
     return {"version": version.name, "role": role, "runtime": version.runtime,
             "serves": version.serves, "rows": version.n_rows, "recipe": version.recipe,
             "description": version.description}
+
+
+def _delivered(value: Delivered) -> list[list[Any]]:
+    """What was expected at the onset, and what the incumbent delivers."""
+    said = {True: "reaches the goal", False: "short of the goal", None: ""}
+    ceiling = value.perfect if value.ceiling is None else value.ceiling
+    expected: list[list[Any]] = [
+        ["floor", value.floor, value.floor_name],
+        ["a quick model", value.quick, ""],
+        ["ceiling", ceiling, "a perfect score" if value.ceiling is None else "equal rows differ"],
+    ]
+    verdict = (value.verdict or "run `incumbent expect`").replace("_", " ")
+    return [
+        *(expected if value.expected_at is not None else []),
+        ["goal", value.goal, verdict],
+        [f"{value.incumbent}, held out", value.held_out, said[value.reaches(value.held_out)]],
+        [f"{value.incumbent}, live", value.live,
+         f"{value.live_rows:,} labelled answers  {said[value.reaches(value.live)]}".strip()],
+    ]
 
 
 def _event(event: Event) -> dict[str, Any]:

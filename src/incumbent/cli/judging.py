@@ -8,7 +8,7 @@ import typer
 from incumbent.cli import options, output
 from incumbent.cli.opening import open_project, shown
 from incumbent.cli.options import HERE, AsJson, Folder, Now, Reason
-from incumbent.errors import IncumbentError
+from incumbent.errors import IncumbentError, StoreLocked
 from incumbent.records import Decision, moment
 from incumbent.server import lifeline
 
@@ -98,6 +98,7 @@ def upkeep_tick(
 ) -> None:
     """Look at the trial, the watch and what is due; do it, and say why. Running it twice changes nothing more."""
     lifeline.hold()  # a ticker of a supervisor that was killed ends too
+    standing_by = False
     with open_project(project) as opened:
         while True:
             try:
@@ -105,6 +106,13 @@ def upkeep_tick(
                     decisions = opened.upkeep.tick(now=options.moment(now))
                     opened.draw()
                 _show_decisions(decisions, json)
+                standing_by = False
+            except StoreLocked as error:
+                if not forever:
+                    raise
+                if not standing_by:  # another ticker does the work: said once
+                    output.note(f"standing by: {error}")
+                standing_by = True
             except IncumbentError as error:
                 if not forever:
                     raise

@@ -16,6 +16,9 @@ Folder = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; it stays on the ledger.")]
+Override = Annotated[
+    bool, typer.Option("--override", help="The gate's verdict against it is not followed: an event of its own.")
+]
 Now = Annotated[
     str | None, typer.Option("--now", help="Task time to act at (ISO 8601 with offset), for a past that is rehearsed.")
 ]

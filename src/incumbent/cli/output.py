@@ -58,6 +58,11 @@ def note(text: str) -> None:
     notes.print(text, markup=False, style="dim")
 
 
+def warn(text: str) -> None:
+    """A line on standard error that nobody should miss."""
+    notes.print(f"WARNING: {text}", markup=False, style="bold yellow" if notes.is_terminal else "")
+
+
 def verdict(evidence: Evidence) -> None:
     """One piece of evidence: its verdict in capitals and the sentence that explains it."""
     word = evidence.verdict.replace("_", " ")

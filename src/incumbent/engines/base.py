@@ -4,8 +4,9 @@ An engine raises only PredictError (PredictTimeout, BadOutput, EngineDied, or th
 own message); the caller then asks the next in the fallback chain. It is used by one thread at a time.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from incumbent.errors import PredictTimeout
 from incumbent.records import Signature
 from incumbent.runtimes.base import Columns, Floats
 
@@ -24,3 +25,26 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give back processes and memory. Twice is fine."""
+
+
+@runtime_checkable
+class Waited(Protocol):
+    """An engine that may be waited for on an event loop, without a thread: `begin`, then `end` each time that it is
+    readable. One that is ailing after an error has to be mended, in a thread, before it is asked again."""
+
+    ailing: bool
+
+    def begin(self, columns: Columns) -> int | None:
+        """Send columns; the file descriptor on which the answer comes. None: ask `predict`, in a thread.
+
+        Raises PredictError when the other side is gone."""
+
+    def end(self) -> Floats | None:
+        """The answer, None while it is not whole; raises PredictError as `predict` does, also when nothing was asked
+        and the other side is gone."""
+
+    def late(self, deadline_ms: float) -> PredictTimeout:
+        """Nobody waits for the answer any more."""
+
+    def mend(self) -> None:
+        """Start the other side again, at once or after a pause."""

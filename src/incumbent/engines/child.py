@@ -3,7 +3,6 @@
 In: a pipe, how to open the predictor, and how much memory it may take beside what it has then. Out: ("ready",
 signature), then ("output", array), ("error", text) or ("memory", text) for each columns received; ("refused", error
 type, text) when the version cannot be opened. What it prints goes to standard error: standard output is the server's.
-Imports nothing heavy before `answer` runs: the parent loads this file too.
 """
 
 import os
@@ -16,6 +15,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from incumbent.runtimes.table import asker
+
 MEGABYTE = 1_000_000
 
 
@@ -27,6 +28,7 @@ def answer(
     _by_itself()
     try:
         predictor = opens(*arguments)
+        ask = asker(predictor)
     except Exception as error:
         pipe.send(("refused", type(error).__name__, str(error)))
         return
@@ -38,16 +40,16 @@ def answer(
         except EOFError:
             return
         try:
-            pipe.send(_said(predictor, columns))
+            pipe.send(_said(ask, columns))
         except BrokenPipeError:
             return
         except Exception as error:  # an output that cannot be sent
             pipe.send(("error", f"an output that no process can pass on: {type(error).__name__}: {error}"))
 
 
-def _said(predictor: Any, columns: Any) -> tuple[str, Any]:
+def _said(ask: Callable[[Any], Any], columns: Any) -> tuple[str, Any]:
     try:
-        return "output", predictor.predict(columns)
+        return "output", ask(columns)
     except MemoryError as error:
         return "memory", str(error)
     except Exception as error:

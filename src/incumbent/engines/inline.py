@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 
 from incumbent.errors import PredictError, PredictTimeout
-from incumbent.runtimes.base import Columns, Floats, Predictor, checked, n_rows, takes_matrix
-from incumbent.runtimes.table import Table
+from incumbent.runtimes.base import Columns, Floats, Predictor, checked
+from incumbent.runtimes.table import asker, n_rows
 
 
 class Inline:
@@ -20,19 +20,14 @@ class Inline:
     def __init__(self, version: str, predictor: Predictor, clock: Callable[[], float] = time.monotonic) -> None:
         self.version = version
         self.signature = predictor.signature
-        self._predictor = predictor
-        self._names = predictor.signature.names
-        self._whole = predictor.predict_matrix if takes_matrix(predictor) else None
+        self._ask = asker(predictor)
         self._clock = clock
 
     def predict(self, columns: Columns, deadline_ms: float) -> Floats:
         """See `Engine`. Whatever the predictor raises becomes a PredictError that names it."""
         started = self._clock()
         try:
-            if self._whole is not None and isinstance(columns, Table) and columns.names == self._names:
-                output = self._whole(columns.matrix)
-            else:
-                output = self._predictor.predict(columns)
+            output = self._ask(columns)
         except PredictError:
             raise
         except Exception as error:
@@ -40,7 +35,7 @@ class Inline:
         took_ms = (self._clock() - started) * 1e3
         if took_ms > deadline_ms:
             raise PredictTimeout(f"{self.version} took {took_ms:.0f} ms, expected at most {deadline_ms:g} ms")
-        return checked(output, self.signature, len(columns.matrix) if isinstance(columns, Table) else n_rows(columns))
+        return checked(output, self.signature, n_rows(columns))
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -2,10 +2,11 @@
 
 In: the configuration, the blobs and a Version of the ledger. Out: an Engine, loaded and proved. Predictors
 that we run ourselves (rules, ONNX, a proved twin) run inline; anything else, which is other people's
-code, in a worker.
+code, in a worker. A challenger is opened apart: it has not earned its place yet, so it gets a worker too, unless it is
+a few array operations of ours, which cannot hang, crash or grow.
 """
 
-from collections.abc import Callable
+from typing import Protocol
 
 from incumbent.config import Config
 from incumbent.engines.base import Engine
@@ -13,12 +14,21 @@ from incumbent.engines.inline import Inline
 from incumbent.engines.worker import Worker
 from incumbent.errors import NotAnswering
 from incumbent.records import Version
-from incumbent.runtimes.artefact import INLINE, open_version
+from incumbent.runtimes.artefact import open_version
 from incumbent.runtimes.base import Predictor
+from incumbent.runtimes.kinds import INLINE
 from incumbent.storage.base import Blobs
 from incumbent.storage.opening import open_blobs
 
-OpenEngine = Callable[[Version], Engine]
+HARMLESS = frozenset({"rule.json", "twin.linear.json"})
+"""Parts whose answer is arithmetic of our own on arrays: no foreign code runs, and only the answer is allocated."""
+
+
+class OpenEngine(Protocol):
+    """Opens versions. `apart`: it is a challenger, and must not be able to harm who asks it."""
+
+    def __call__(self, version: Version, *, apart: bool = False) -> Engine:
+        """Raises VersionError, or StorageError for unreadable blobs."""
 
 
 def runs_inline(version: Version) -> bool:
@@ -27,12 +37,12 @@ def runs_inline(version: Version) -> bool:
 
 
 def opener(config: Config, blobs: Blobs) -> OpenEngine:
-    """A function that opens versions. It raises VersionError, or StorageError for unreadable blobs."""
+    """A function that opens versions."""
 
-    def open_engine(version: Version) -> Engine:
+    def open_engine(version: Version, *, apart: bool = False) -> Engine:
         if not version.answers:
             raise NotAnswering(f"{version.name} ({version.runtime}) is a reference: it cannot answer new rows.")
-        if runs_inline(version):
+        if runs_inline(version) and not (apart and version.serves not in HARMLESS):
             return Inline(version.name, open_version(blobs, version.manifest, config.versions))
         arguments = (config, version.manifest)
         return Worker(version.name, open_in_child, arguments, memory_mb=config.versions.memory_mb)
@@ -43,6 +53,6 @@ def opener(config: Config, blobs: Blobs) -> OpenEngine:
 def open_in_child(config: Config, manifest: str) -> Predictor:
     """What a worker's child calls: it reads the blobs itself; only columns cross the pipe.
 
-    The manifest's hash comes from our own ledger, which is what vouches for a pickle in it.
+    The manifest's hash comes from our own ledger, which is what vouches for a pickle or for code in it.
     """
-    return open_version(open_blobs(config), manifest, config.versions, known=(manifest,))
+    return open_version(open_blobs(config), manifest, config.versions, known=(manifest,), contained=True)

@@ -4,7 +4,8 @@ In: how to open a version (a function and arguments that a spawned child can imp
 that is late or gone is killed and started again at once, then after 0.5, 1, 2 … 30 seconds as long as it
 keeps failing; while it starts, calls raise EngineDied and the fallback answers. The child has one thread (a
 forest's 200 trees on one row: 7.7 ms with one job, 23-48 ms with all), and a limit of memory: what it takes beside what
-it had when it was opened. The child sees to its address space, we look at its resident memory after each call (11 us).
+it had when it was opened. The child sees to its address space, we look at its resident memory after a call (11 us), at
+most every 5 ms.
 """
 
 import os
@@ -23,13 +24,16 @@ from typing import Any
 
 from incumbent import errors
 from incumbent.engines.child import MEGABYTE, answer, memory_of
+from incumbent.engines.exchange import Exchange, exchange
 from incumbent.errors import EngineDied, OutOfMemory, PredictError, PredictTimeout, VersionError
 from incumbent.records import Signature
-from incumbent.runtimes.base import Columns, Floats, checked, n_rows
+from incumbent.runtimes.base import Columns, Floats, checked
+from incumbent.runtimes.table import Table, n_rows
 
 START_S = 60.0
 _FIRST_BACK_OFF_S = 0.5
 _LAST_BACK_OFF_S = 30.0
+_LOOK_S = 0.005
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 _environment = threading.Lock()
 
@@ -59,10 +63,13 @@ class Worker:
     ) -> None:
         self.version = version
         self._target = (opens, arguments, memory_mb)
-        self._memory_mb, self._most_resident = memory_mb, 0
+        self._memory_mb, self._most_resident, self._look_at = memory_mb, 0, 0.0
         self._start_s, self._clock = start_s, clock
         self._process: SpawnProcess | None = None
         self._pipe: Pipe[Any, Any] | None = None
+        self._exchange: Exchange | None = None
+        self._asked = 0
+        self.ailing = False
         self._ready = False
         self._started_at = self._not_before = 0.0
         self._back_off = 0.0
@@ -83,43 +90,102 @@ class Worker:
         pipe = self._running()
         try:
             _bound(pipe, deadline_ms / 1e3)
-            pipe.send({name: columns[name] for name in self.signature.names})
+            pipe.send(self._sent(columns))
             if not pipe.poll(deadline_ms / 1e3):
                 raise TimeoutError
             word, said = pipe.recv()
         except (BlockingIOError, TimeoutError):
-            self._replace()
-            raise PredictTimeout(
-                f"{self.version} did not answer within {deadline_ms:g} ms: its process was killed"
-            ) from None
+            late = self.late(deadline_ms)
+            self.mend()
+            raise late from None
         except (EOFError, OSError) as error:
-            self._replace()
-            raise EngineDied(f"the process of {self.version} is gone; it is started again") from error
-        if word == "error":
-            raise PredictError(f"{self.version} raised {said}")
-        self._refuse_growth(word == "memory")
-        self._back_off = 0.0
-        return checked(said, self.signature, n_rows(columns))
+            self.mend()
+            raise self._gone() from error
+        try:
+            return self._heard(word, said, n_rows(columns))
+        finally:
+            if self.ailing:
+                self.mend()
+
+    def begin(self, columns: Columns) -> int | None:
+        """See `Waited`."""
+        if self._exchange is None or not self._ready:
+            return None
+        try:
+            if not self._exchange.send(self._sent(columns)):
+                return None
+        except OSError as error:
+            self.ailing = True
+            raise self._gone() from error
+        self._asked = n_rows(columns)
+        return self._exchange.fileno()
+
+    def end(self) -> Floats | None:
+        """See `Waited`."""
+        assert self._exchange is not None
+        try:
+            message = self._exchange.receive()
+            if message is None:
+                return None
+            word, said = message
+        except (EOFError, OSError, TypeError, ValueError) as error:  # the last two: not a pair
+            self.ailing = True
+            raise self._gone() from error
+        return self._heard(word, said, self._asked)
+
+    def late(self, deadline_ms: float) -> PredictTimeout:
+        """See `Waited`."""
+        self.ailing = True
+        return PredictTimeout(f"{self.version} did not answer within {deadline_ms:g} ms: its process was killed")
+
+    def mend(self) -> None:
+        """Kill the child. The first time start another at once, later after a pause that doubles."""
+        self.close()
+        self._not_before = self._clock() + self._back_off
+        self._back_off = min(max(2 * self._back_off, _FIRST_BACK_OFF_S), _LAST_BACK_OFF_S)
+        if self._not_before <= self._clock():
+            self._start()
 
     def close(self) -> None:
         """Kill the child. Twice is fine."""
-        process, pipe = self._process, self._pipe
-        self._process = self._pipe = None
-        self._ready = False
+        process, pipe, exchange = self._process, self._pipe, self._exchange
+        self._process = self._pipe = self._exchange = None
+        self._ready = self.ailing = False
+        if exchange is not None:
+            exchange.close()
         if pipe is not None:
             pipe.close()
         if process is not None:
             _kill(process)
             process.join()  # not closed: multiprocessing joins what it knows of again when the interpreter ends
 
+    def _sent(self, columns: Columns) -> Columns:
+        return columns if isinstance(columns, Table) else {name: columns[name] for name in self.signature.names}
+
+    def _gone(self) -> EngineDied:
+        return EngineDied(f"the process of {self.version} is gone; it is started again")
+
+    def _heard(self, word: str, said: Any, rows: int) -> Floats:
+        """What the child said of so many rows, checked; or raise what is wrong with it."""
+        if word == "error":
+            raise PredictError(f"{self.version} raised {said}")
+        self._refuse_growth(word == "memory")
+        self._back_off = 0.0
+        return checked(said, self.signature, rows)
+
     def _refuse_growth(self, failed: bool) -> None:
-        """Replace a child that took more memory than it may, whether its own allocation failed or we find it grown."""
+        """A child that took more memory than it may is ailing, whether its own allocation failed or we find it
+        grown."""
+        at = self._clock()
+        if not failed and at < self._look_at:
+            return
+        self._look_at = at + _LOOK_S
         now = memory_of(self.pid or 0) if self._memory_mb else None
         if not failed and (now is None or now[1] <= self._most_resident):
             return
         found = "had no memory left" if failed or now is None else f"has {now[1] / MEGABYTE:,.0f} MB"
         before = f"{self._most_resident / MEGABYTE - self._memory_mb:,.0f} MB"
-        self._replace()
+        self.ailing = True
         raise OutOfMemory(
             f"the process of {self.version} {found}, expected at most {self._memory_mb} MB (versions.memory_mb) beside "
             f"the {before} that it had when it was opened; it is started again"
@@ -141,9 +207,9 @@ class Worker:
             self._await_ready(0.0)
         except PredictTimeout:
             if now - self._started_at > self._start_s:
-                self._replace()
+                self.mend()
         except (PredictError, VersionError):
-            self._replace()
+            self.mend()
 
     def _await_ready(self, seconds: float) -> Signature:
         assert self._pipe is not None
@@ -171,14 +237,7 @@ class Worker:
             process.start()
         theirs.close()
         self._process, self._pipe, self._ready, self._started_at = process, ours, False, self._clock()
-
-    def _replace(self) -> None:
-        """Kill the child. The first time start another at once, later after a pause that doubles."""
-        self.close()
-        self._not_before = self._clock() + self._back_off
-        self._back_off = min(max(2 * self._back_off, _FIRST_BACK_OFF_S), _LAST_BACK_OFF_S)
-        if self._not_before <= self._clock():
-            self._start()
+        self._exchange = exchange(ours)
 
 
 def _bound(pipe: "Pipe[Any, Any]", seconds: float) -> None:
@@ -188,6 +247,7 @@ def _bound(pipe: "Pipe[Any, Any]", seconds: float) -> None:
         return
     limit = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6) or 1)
     with socket.socket(fileno=os.dup(pipe.fileno())) as ours:
+        ours.setblocking(True)  # uvloop made it another when it watched it
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
 

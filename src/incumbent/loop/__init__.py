@@ -20,4 +20,6 @@
     fold       who holds which place: a fold over the ledger
     meter      how much, how fast, how often: plain numbers of one process
     tokens     who may ask for what: another fold over it
+    keep       old days move to Parquet, and older ones go
+    erase      a unit, or an id, is forgotten; golden rows of it are replaced
 """

@@ -1,8 +1,8 @@
 """Answer requests: the one way in for the server, for scoring and for Python.
 
 In: rows, outcomes and the ledger that other processes append to. Out: answers that are in the log before they leave.
-Composes route, predict, log and shadow. Decides nothing: it follows the ledger, loads and proves what is new beside the
-traffic, then swaps its whole state at once.
+Composes route, predict, log and shadow. Decides nothing, but that a challenger whose breaker latched is let go: it
+follows the ledger, loads and proves what is new beside the traffic, then swaps its whole state at once.
 
 Everything on the path of an answer happens on one event loop, so nothing waits for a thread to be scheduled. What
 arrives between two turns of the loop is one batch: one pass of checks, one call of each version, one commit. There is
@@ -19,16 +19,18 @@ from contextlib import suppress
 from itertools import repeat
 from typing import Literal
 
+import numpy as np
+
 from incumbent.clock import wall
 from incumbent.config import Config
 from incumbent.engines.base import Engine
 from incumbent.engines.opening import OpenEngine
-from incumbent.errors import PredictError, RowError
+from incumbent.errors import LedgerConflict, PredictError, RowError
 from incumbent.loop import asked as rows_asked
-from incumbent.loop import fold, log, outcome, predict, route, shadow
+from incumbent.loop import fold, log, outcome, predict, promote, route, shadow
 from incumbent.loop.asked import Asked, Unanswered
 from incumbent.loop.meter import Meter
-from incumbent.loop.opening import Openings
+from incumbent.loop.opening import Needed, Openings
 from incumbent.records import SECOND, Answer, Micros, Outcome, Request, Roles, Routes, Signature
 from incumbent.runtimes.base import Columns, Floats
 from incumbent.runtimes.reading import Reader
@@ -48,7 +50,10 @@ CHUNK = 256
 
 
 class State:
-    """What a request uses from start to end. `failures`: the error of each version that is not loaded."""
+    """What a request uses from start to end.
+
+    `failures`: the error of each version that is not loaded. `apart`: those whose lane was opened as a challenger's.
+    """
 
     def __init__(
         self,
@@ -57,8 +62,9 @@ class State:
         lanes: Mapping[str, predict.Lane] | None = None,
         shadows: Mapping[str, Engine] | None = None,
         failures: Mapping[str, str] | None = None,
+        apart: frozenset[str] = frozenset(),
     ) -> None:
-        self.roles, self.routes = roles or Roles(), routes
+        self.roles, self.routes, self.apart = roles or Roles(), routes, apart
         self.lanes, self.shadows, self.failures = lanes or {}, shadows or {}, failures or {}
         self.open = 0
         """Requests that use this state now."""
@@ -327,9 +333,7 @@ class Answerer:
         ids, ats, texts, units = (
             [column[i] for i in places] for column in (asked.ids, asked.ats, asked.texts, asked.units)
         )
-        versions, *trial = zip(
-            *[(to.version, to.trial, to.phase, to.arm, to.propensity) for to in group.assigned], strict=True
-        )
+        versions, *trial = zip(*group.assigned, strict=True)
         same = repeat(version), repeat(group.reason), repeat(latency)
         kept = zip(ids, ats, texts, versions, same[0], packed, units, *trial, *same[1:], strict=False)
         for i, row, said in zip(places, map(PredictionRow._make, kept), outputs, strict=True):
@@ -446,10 +450,11 @@ class Answerer:
         the version that is being loaded: a rollback never waits for a challenger that is slow to start.
         """
         with self._following:
+            self._end_latched_trial()
             old = self._state
             roles = self._read(old.roles)
             again = bool(old.failures) and self._monotonic() >= self._reload_at
-            if roles.sequence == old.roles.sequence and not again:
+            if roles.sequence == old.roles.sequence and not again and not self.openings.any_done():
                 return False
             while (new := self._opened(roles, old)) is None:
                 self.openings.wait(OPENING_S)
@@ -458,6 +463,20 @@ class Answerer:
                 roles = self._read(roles)
             self._swap(new)
             return True
+
+    def _end_latched_trial(self) -> None:
+        """A challenger whose breaker latched is let go at once, not at the next tick. (Not on the replay clock, where
+        nothing that the machine does decides.)"""
+        trial = self._state.routes.trial if self._state.routes is not None else None
+        if trial is None or self.clock != "wall" or self.chain.state_of(trial.challenger) != "latched":
+            return
+        roles = self._read(self._state.roles)
+        if roles.trial is not None and roles.trial.name == trial.name:
+            reason = f"the breaker of {trial.challenger} latched: it opened for the third time within ten minutes"
+            with suppress(LedgerConflict):  # somebody else moved: the next look sees what is left to do
+                promote.decide_trial(
+                    self.facts.ledger, roles, "roll_back", at=self.now(), actor="breaker", reason=reason
+                )
 
     def leave(self) -> None:
         """The end is near: `follow` waits for no version any more."""
@@ -491,24 +510,32 @@ class Answerer:
             _close(list(unused.values()))
 
     def _opened(self, roles: Roles, old: State) -> State | None:
-        """The state of these roles; None while a version that it needs is being opened."""
+        """The state of these roles; None while a version that it needs is being opened.
+
+        A challenger that was promoted goes on answering from where it was opened apart, until it is open here.
+        """
         routes = route.routes(roles)
         if routes is None:
             return State(roles)
         challenger = (routes.trial.challenger,) if routes.trial and routes.trial.mode == "split" else ()
         answering = dict.fromkeys((*routes.chain, *challenger))
-        needed = [("lane", name) for name in answering if name not in old.lanes]
-        needed += [("shadow", name) for name in routes.shadows if name not in old.shadows]
+        needed: list[Needed] = [("lane", name, name not in routes.chain) for name in answering if name not in old.lanes]
+        needed += [("shadow", name, name not in routes.chain) for name in routes.shadows if name not in old.shadows]
+        wanted: list[Needed] = [("lane", name, False) for name in routes.chain if name in old.apart]
         if not self.openings.are_done(needed, roles.versions):
             return None
+        if self.openings.are_done(wanted, roles.versions):
+            needed, wanted = needed + wanted, []
         failures: dict[str, str] = {}
-        found = self.openings.take(needed, failures)
+        found = self.openings.take(needed, failures, later=wanted)
         lanes = {name: old.lanes[name] for name in answering if name in old.lanes}
-        lanes |= {name: self.chain.lane(each) for (kind, name), each in found.items() if kind == "lane"}
+        lanes |= {name: self.chain.lane(each) for (kind, name, _), each in found.items() if kind == "lane"}
         shadows = {name: old.shadows[name] for name in routes.shadows if name in old.shadows}
-        shadows |= {name: each for (kind, name), each in found.items() if kind == "shadow"}
+        shadows |= {name: each for (kind, name, _), each in found.items() if kind == "shadow"}
+        opened = {name: apart for kind, name, apart in found if kind == "lane"}
+        apart = frozenset(name for name in lanes if opened.get(name, name in old.apart))
         self._reload_at = self._monotonic() + _RELOAD_S
-        return State(roles, routes, lanes, shadows, failures)
+        return State(roles, routes, lanes, shadows, failures, apart)
 
     def close(self) -> None:
         """Give back engines and threads, after `drained`. The stores belong to the caller."""
@@ -551,8 +578,8 @@ def _rows_of(parts: list[tuple[Asked, int, int]]) -> tuple[list[Asked], Sequence
 def _packed(output: Floats) -> list[bytes]:
     """Each row as little-endian doubles, as the log keeps it (`storage.values.packed`)."""
     content = output.astype("<f8", copy=False).tobytes()
-    width = 8 if output.ndim == 1 else 8 * output.shape[1]
-    return [content[i : i + width] for i in range(0, len(content), width)]
+    packed: list[bytes] = np.frombuffer(content, f"V{len(content) // len(output)}").tolist()
+    return packed
 
 
 def _close(engines: Sequence[predict.Lane | Engine]) -> None:

@@ -1,26 +1,21 @@
-"""How long is what kept? Old days move to Parquet, older ones go for good, and one unit is forgotten when asked.
+"""How long is what kept? Old days move to Parquet, and older ones go for good.
 
 In: the stores, the settings, the registered versions, the time. Out: what moved or went, and an event on the ledger
-that says how much, never of whom. Run twice it changes nothing more. Days are those of task.timezone.
+that says how much. Run twice it changes nothing more. Days are those of task.timezone.
 """
 
-import os
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from incumbent.config import Config
 from incumbent.errors import ConfigError
-from incumbent.loop import study
-from incumbent.records import Json, Micros, Signature, Version, micros, moment
-from incumbent.runtimes import artefact
+from incumbent.records import Micros, Signature, Version, micros, moment
 from incumbent.storage.base import Gone, Ledger, Log
 from incumbent.storage.opening import Facts
 
 Versions = Mapping[str, Version]
-_AT_ONCE = 5_000
 _FIRST = micros(datetime(1, 1, 2, tzinfo=UTC))
 """Older rows are of no day that has a name, and stay in the store."""
 
@@ -33,17 +28,6 @@ class Archived:
     days: int = 0
     first: str = ""
     last: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Forgotten:
-    """What was erased of a unit or an id. `versions` lost golden rows; `named` hold the unit's name still: among the
-    categories of their training rows, or because no golden row would be left. Only a refit without it helps."""
-
-    gone: Gone
-    golden_rows: int = 0
-    versions: tuple[str, ...] = ()
-    named: tuple[str, ...] = ()
 
 
 def today(now: Micros, zone: ZoneInfo) -> date:
@@ -139,92 +123,6 @@ def note(ledger: Ledger, moved: Archived, until: date, now: Micros, actor: str) 
     if moved.rows:
         ledger.append("DaysArchived", at=now, actor=actor, reason="",
                       data={"until": until.isoformat(), **asdict(moved)})  # fmt: skip
-
-
-def forget(
-    facts: Facts,
-    versions: Versions,
-    config: Config,
-    *,
-    unit: str | None = None,
-    id: str | None = None,
-    hashed: Callable[[Json], str] | None = None,
-    at: Micros,
-    actor: str,
-    reason: str = "",
-) -> Forgotten:
-    """Erase one unit, or one id, from log, journal, Parquet, golden rows and studies, so that no byte is left there.
-
-    `hashed` says how the log keeps a unit, where that is private. The log is read once as a whole. Rows are found by
-    their unit, and by the unit's column where that is a feature. Raises ConfigError without a unit or an id, or for
-    both.
-    """
-    if (unit is None) == (id is None):
-        raise ConfigError("expected one of --unit and --id: whose rows, or which one")
-    keys = [] if unit is None else _forms(unit, hashed)
-    ids = list(_ids_of(facts.log, config.task.unit, keys)) if id is None else [id]
-    studies = {
-        name: cleaned
-        for name, one in study.studies(facts.ledger.events(types=study.TYPES)).items()
-        if (cleaned := study.without(facts.blobs, one, _goes(config.task.unit, keys, id))) is not None
-    }
-    ids += [item for cleaned in studies.values() for item in cleaned.ids]
-    gone = Gone()
-    for place in range(0, max(1, len(ids)), _AT_ONCE):
-        gone += facts.log.erase(ids[place : place + _AT_ONCE])
-    facts.log.scrub()
-    old, new, rows = {}, {}, 0
-    for name, version in versions.items() if unit is not None and config.task.unit else ():
-        found = artefact.without_golden(facts.blobs, version.manifest, config.task.unit, keys)
-        if found is not None and found.manifest:
-            rows += found.rows
-            old[name], new[name] = found.replaced, found.manifest
-    data = {
-        "what": "id" if unit is None else "unit", **asdict(gone), "golden_rows": rows, "manifests": new,
-        "studies": {name: [cleaned.rows, cleaned.gold] for name, cleaned in studies.items()},
-    }  # fmt: skip
-    facts.ledger.append("Erased", at=at, actor=actor, reason=reason, data=data)
-    if (old or studies) and sys.platform != "win32":
-        os.sync()  # a power cut must not take the event back, and leave versions without golden rows
-    for digest in set(old.values()) - artefact.golden_of(facts.blobs, [*new.values(), *_others(versions, new)]):
-        facts.blobs.delete(digest)
-    for digest in {digest for cleaned in studies.values() for digest in cleaned.replaced}:
-        facts.blobs.delete(digest)
-    named = [
-        name
-        for name, version in versions.items()
-        if artefact.still_names(facts.blobs, new.get(name, version.manifest), config.task.unit, keys)
-    ]
-    return Forgotten(gone, rows, tuple(new), tuple(named))
-
-
-def _forms(unit: str, hashed: Callable[[Json], str] | None) -> list[Json]:
-    """What a unit may look like: text as in a request, a number as in a feature, and both as the log keeps them.
-
-    >>> _forms("7", None), _forms("007", str)
-    (['7', 7], ['007', '007'])
-    """
-    forms: list[Json] = [unit]
-    if unit.removeprefix("-").isdecimal() and str(int(unit)) == unit:  # 007 is no number
-        forms.append(int(unit))
-    return forms if hashed is None else [*forms, *map(hashed, forms)]
-
-
-def _goes(column: str, keys: Sequence[Json], id: str | None) -> Callable[[study.Item], bool]:
-    """Is a row of a study that of the unit, or the one with this id?"""
-    return lambda item: item.id == id or bool(column and artefact.among(item.features.get(column), keys))
-
-
-def _others(versions: Versions, new: Mapping[str, str]) -> list[str]:
-    return [version.manifest for name, version in versions.items() if name not in new]
-
-
-def _ids_of(log: Log, column: str, keys: Sequence[Json]) -> Iterator[str]:
-    texts = {key for key in keys if isinstance(key, str)}
-    for rows in log.scan():
-        for row in (one.prediction for one in rows):
-            if row.unit in texts or (column and artefact.among(row.features.get(column), keys)):
-                yield row.id
 
 
 def _days(log: Log, config: Config, until: date) -> Iterator[tuple[date, Micros, Micros]]:

@@ -6,16 +6,17 @@ waited for. Time is an injected monotonic clock.
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from incumbent.engines.base import Engine
+from incumbent.engines.base import Engine, Waited
 from incumbent.errors import EngineDied, PredictError, PredictTimeout, RowError
 from incumbent.records import Signature
 from incumbent.runtimes.base import Columns, Floats
@@ -36,6 +37,7 @@ SLOW_S = 0.025
 SLOW_CALLS = 3
 """A prompt engine that took longer than SLOW_S in so many calls in a row would hold up everybody: it gets a thread."""
 
+_LOGGER = logging.getLogger("incumbent")
 State = Literal["closed", "open", "half_open", "latched"]
 _decode = msgspec.json.Decoder().decode
 
@@ -212,11 +214,20 @@ class Group:
         return part
 
 
+class _Flight(NamedTuple):
+    """What a process was asked for: whose rows, who hears of it, and when nobody waits any more."""
+
+    groups: Sequence[Group]
+    done: Callable[..., None]
+    timer: asyncio.TimerHandle
+
+
 class Lane:
     """One version in this process: its engine, its breaker, and the groups that wait for it.
 
-    An engine that is `prompt` is asked on the spot. Any other has a thread, which asks it for whatever came while the
-    last batch was being answered. A prompt engine that turns out to be slow gets a thread too.
+    An engine that is `prompt` is asked on the spot. Any other is asked for whatever came while the last batch was being
+    answered: one in a process of its own is waited for on the loop, as a connection is, where that can be; else a
+    thread waits. A prompt engine that turns out to be slow gets a thread too.
     """
 
     def __init__(self, engine: Engine, breaker: "Breaker", deadline_ms: float, clock: Callable[[], float]) -> None:
@@ -228,6 +239,10 @@ class Lane:
         self._same: Signature | None = None
         self._slow = 0
         self._thread: ThreadPoolExecutor | None = None
+        self._waited = engine if isinstance(engine, Waited) else None
+        self._watched: int | None = None
+        self._flight: _Flight | None = None
+        self._done: Callable[..., None] | None = None
 
     @property
     def rows(self) -> int:
@@ -243,6 +258,7 @@ class Lane:
 
     def start(self, done: Callable[["Lane", Sequence[Group], Floats | PredictError], None]) -> None:
         """Ask for what waits, in the thread; `done` hears of it on the loop. Nothing happens while a batch runs."""
+        self._done = done
         if self.busy or not self.waiting:
             return
         groups, oldest = self._taken()
@@ -254,11 +270,10 @@ class Lane:
             done(self, groups, error)
             return
         left_ms = max(self._deadline_ms - (self._clock() - oldest) * 1e3, self._deadline_ms / 2)
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"incumbent-{self.engine.version}")
-        loop, self.busy = asyncio.get_running_loop(), True
-        running = self._thread.submit(self._call, columns, left_ms)
-        running.add_done_callback(lambda it: loop.call_soon_threadsafe(self._finished, groups, it.result(), done))
+        self.busy = True
+        if self._waited is None or not self._fly(self._waited, columns, left_ms, groups, done):
+            self._unwatch()  # the thread reads the same pipe
+            self._beside(lambda: self._call(columns, left_ms), lambda said: self._finished(groups, said, done))
 
     def close(self) -> None:
         """Give back the engine and the thread."""
@@ -276,12 +291,77 @@ class Lane:
             return block.picked(group.picked)
         return block.of(self.engine.signature, group.picked)
 
-    def _finished(self, groups: Sequence[Group], said: Floats | PredictError, done: Callable[..., None]) -> None:
-        self.busy = False
+    def _fly(
+        self, engine: Waited, columns: Columns, left_ms: float, groups: Sequence[Group], done: Callable[..., None]
+    ) -> bool:
+        """Ask an engine that the loop can wait for. False where a thread has to."""
+        loop = asyncio.get_running_loop()
+        self._flight = _Flight(groups, done, loop.call_later(left_ms / 1e3, self._late, engine, left_ms))
         try:
-            self._report(said)
+            watched = engine.begin(columns)
+        except PredictError as error:
+            self._landed(engine, error)
+            return True
+        if watched is None:
+            self._flight.timer.cancel()
+            self._flight = None
+            return False
+        if watched != self._watched:
+            loop.add_reader(watched, self._readable, engine)
+            self._watched = watched
+        return True
+
+    def _readable(self, engine: Waited) -> None:
+        """The answer, or that the other side is gone, which is heard at once, also while nothing is asked."""
+        try:
+            said: Floats | PredictError | None = engine.end()
         except PredictError as error:
             said = error
+        if said is not None:
+            self._landed(engine, said)
+
+    def _late(self, engine: Waited, left_ms: float) -> None:
+        self._landed(engine, engine.late(left_ms))
+
+    def _landed(self, engine: Waited, said: Floats | PredictError) -> None:
+        """Tell who waits. An ailing engine stays busy until a thread has mended it."""
+        flight, self._flight = self._flight, None
+        if flight is not None:
+            flight.timer.cancel()
+        engine.ailing = engine.ailing or flight is None
+        if engine.ailing:
+            self._unwatch()
+            self.busy = True
+            self._beside(lambda: _mend(engine), lambda _: self._mended())
+            if flight is not None:
+                self._tell(flight.groups, said, flight.done)
+        elif flight is not None:
+            self._finished(flight.groups, said, flight.done)
+
+    def _unwatch(self) -> None:
+        if self._watched is not None:
+            asyncio.get_running_loop().remove_reader(self._watched)
+            self._watched = None
+
+    def _mended(self) -> None:
+        self.busy = False
+        if self._done is not None:
+            self.start(self._done)
+
+    def _beside(self, asks: Callable[[], Any], then: Callable[[Any], None]) -> None:
+        """Do what may wait in the lane's thread; `then` hears of it on the loop."""
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"incumbent-{self.engine.version}")
+        loop = asyncio.get_running_loop()
+        running = self._thread.submit(asks)
+        running.add_done_callback(lambda it: loop.call_soon_threadsafe(then, it.result()))
+
+    def _finished(self, groups: Sequence[Group], said: Floats | PredictError, done: Callable[..., None]) -> None:
+        self.busy = False
+        self._tell(groups, said, done)
+
+    def _tell(self, groups: Sequence[Group], said: Floats | PredictError, done: Callable[..., None]) -> None:
+        self.breaker.report(not isinstance(said, PredictError))
         done(self, groups, said)
 
     def _call(self, columns: Columns, left_ms: float) -> Floats | PredictError:
@@ -323,6 +403,13 @@ class Lane:
         return groups, oldest
 
 
+def _mend(engine: Waited) -> None:
+    try:
+        engine.mend()
+    except Exception:  # no process can be started now: it is tried again when the version is asked next
+        _LOGGER.warning("a process could not be started again", exc_info=True)
+
+
 class Chain:
     """Asks versions in the order of each group until one answers. Keeps one breaker a version, for good.
 
@@ -346,6 +433,10 @@ class Chain:
         breaker = self.breakers.setdefault(engine.version, Breaker(self._clock))
         breaker.reset()
         return Lane(engine, breaker, self.deadline_ms, self._clock)
+
+    def state_of(self, name: str) -> State:
+        """How the breaker of a version stands."""
+        return self.breakers[name].state if name in self.breakers else "closed"
 
     def submit(self, group: Group) -> None:
         """Ask the next version in order, and the one after it where it fails."""

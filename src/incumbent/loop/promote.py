@@ -25,6 +25,7 @@ from incumbent.storage.base import Ledger
 __all__ = [
     "alarm",
     "answering",
+    "attest",
     "decide_trial",
     "evidence_from_dict",
     "evidence_to_dict",
@@ -315,9 +316,20 @@ def stop_watching(ledger: Ledger, now: Roles, *, at: Micros, actor: str, reason:
 
 
 def override(
-    ledger: Ledger, now: Roles, version: str, verdict: str, *, at: Micros, actor: str, reason: str
+    ledger: Ledger,
+    now: Roles,
+    version: str,
+    verdict: str,
+    *,
+    at: Micros,
+    actor: str,
+    reason: str,
+    decision: int | None = None,
 ) -> Event:
-    """Say, in front of everybody, that a verdict about a version is not followed. Needs a reason."""
+    """Say, in front of everybody, that a verdict about a version is not followed. Needs a reason.
+
+    `decision` is the sequence number of the event that holds the verdict.
+    """
     _needs_reason(reason, f"an override of the verdict {verdict!r} on {version}")
     answering(now, version)
     return ledger.append(
@@ -326,7 +338,7 @@ def override(
         actor=actor,
         reason=reason,
         expected=now.sequence,
-        data={"version": version, "verdict": verdict},
+        data={"version": version, "verdict": verdict, "decision": decision},
     )
 
 
@@ -384,6 +396,12 @@ def refuse_retrain(
         data={"cause": cause, **_evidence_data(evidence)},
         measured=evidence.measured if evidence else None,
     )
+
+
+def attest(ledger: Ledger, test: str, *, at: Micros, actor: str, reason: str) -> Event:
+    """Write down that a named person says a test of the readiness card is passed, and why."""
+    _needs_reason(reason, f"the word on {test}")
+    return ledger.append("Attested", at=at, actor=actor, reason=reason, data={"test": test})
 
 
 def known(now: Roles, name: str) -> Version:

@@ -87,7 +87,22 @@ def _trial_decided(data: Data) -> str:
     return f"Trial {data['trial']} of {data['challenger']} {how}"
 
 
-_VERDICTS = {"ship": "may ship", "hold": "is held back", "not_enough_data": "needs more rows for a verdict"}
+def _erased(data: Data) -> str:
+    said = (f"One {data['what']} was erased: {data['predictions']:,} predictions with all that hung on them, "
+            f"{data['golden_rows']:,} golden rows")  # fmt: skip
+    if not data.get("golden"):  # none, or the event is of before they were replaced
+        return said
+    return f"{said} ({sum(one['replaced'] for one in data['golden'].values()):,} of them replaced)"
+
+
+def _overridden(data: Data) -> str:
+    verdict, event = data["verdict"].replace("_", " "), data.get("decision")
+    where = f" (event {event})" if event else ""
+    return f"The verdict {verdict} about {data['version']}{where} was overridden"
+
+
+_VERDICTS = {"ship": "may ship", "hold": "is held back", "not_enough_data": "needs more rows for a verdict",
+             "off": "was not judged"}  # fmt: skip
 
 _SENTENCES: dict[str, Callable[[Data], str]] = {
     "VersionRegistered": _registered,
@@ -107,7 +122,8 @@ _SENTENCES: dict[str, Callable[[Data], str]] = {
         f"The gate says that {data['version']} {_VERDICTS.get(data['verdict'], data['verdict'])}"
     ),
     "EvidenceRecorded": lambda data: f"Evidence of step {data['step']} about {data['version']}",
-    "Overridden": lambda data: f"The verdict {data['verdict']} about {data['version']} was overridden",
+    "Overridden": _overridden,
+    "Attested": lambda data: f"A person attests that {data['test']} holds",
     "AlarmRaised": lambda data: f"Alarm ({data['alarm']})",
     "RetrainRequested": lambda data: f"A retrain is due ({data['cause']})",
     "RetrainRefused": lambda data: f"A retrain ({data['cause']}) was refused",
@@ -115,10 +131,7 @@ _SENTENCES: dict[str, Callable[[Data], str]] = {
     "WatchStopped": lambda data: f"{data['version']} is no longer scored beside the incumbent",
     "DaysArchived": lambda data: f"The features of {data['rows']:,} rows before {data['until']} moved to Parquet",
     "DaysDropped": lambda data: f"{data['predictions']:,} predictions from before {data['before']} were deleted",
-    "Erased": lambda data: (
-        f"One {data['what']} was erased: {data['predictions']:,} predictions with all that hung on them, "
-        f"{data['golden_rows']:,} golden rows"
-    ),
+    "Erased": _erased,
     "StudyStarted": lambda data: (
         f"Study {data['study']} began: people label {data['n']:,} rows blind, {data['twice']:,} of them twice"
     ),

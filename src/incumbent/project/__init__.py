@@ -2,6 +2,8 @@
 
 code       the user's file: load, train
 rows       a DataFrame with the order of time; no label is seen before it was known
+bringing   a model from a file, a folder or MLflow, and a version into a folder
+mlflow     the flavours of MLflow
 project    Project: versions and the first four steps
 trials     Project.live: shadow and split trials
 upkeep     Project.upkeep: the tick

@@ -44,6 +44,10 @@ class Code:
             )
         return model
 
+    def ask(self, name: str, rows: Any) -> Any:
+        """What the function `name` says of rows (features only): one answer a row."""
+        return self._call(name, rows)
+
     def has(self, name: str) -> bool:
         return callable(getattr(self.module, name, None))
 

@@ -4,19 +4,45 @@ In: the project's labelled rows, a registered version or the name of a recipe. O
 ledger. What the rules say is `steps.gate`'s.
 """
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from incumbent.errors import DataError
-from incumbent.loop import promote
+from incumbent.errors import DataError, DecisionRefused, MissingExtra, PredictError, StoreDamaged, VersionError
+from incumbent.loop import held, promote
+from incumbent.project import holdout as asked
+from incumbent.project import planning
 from incumbent.project.lesson import native_of
 from incumbent.project.rows import Rows
-from incumbent.records import DAY, Evidence, Micros, Version
+from incumbent.records import DAY, Event, Evidence, Micros, Version
+from incumbent.runtimes import artefact
+from incumbent.runtimes import signature as signatures
 from incumbent.runtimes.base import Floats, checked
+from incumbent.stats import metrics
+from incumbent.stats.latency import LatencySummary
 from incumbent.steps import gate as step
 
 if TYPE_CHECKING:
     from incumbent.project.project import Project
+
+_LONGEST_ERROR = 200
+_NOT_LOADED = (VersionError, StoreDamaged, PredictError, MissingExtra)
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """Who is to be beaten, and what is to be said where that is not the incumbent."""
+
+    name: str
+    note: str = ""
+    instead_of: str | None = None
+
+    def told(self, evidence: Evidence) -> Evidence:
+        """The evidence, saying that the baseline stood in for the incumbent."""
+        if self.instead_of is None:
+            return evidence
+        numbers = {**evidence.numbers, "instead_of": self.instead_of}
+        return replace(evidence, sentence=f"{evidence.sentence} {self.note}", numbers=numbers)
 
 
 class Gate:
@@ -24,6 +50,8 @@ class Gate:
 
     def __init__(self, project: "Project") -> None:
         self.project = project
+        for rule in project.config.gate.rule:
+            metrics.get(rule.metric, project.config.task.kind)
 
     def __call__(
         self, name: str, rows: Any = None, *, against: str | None = None, now: Micros | None = None
@@ -32,32 +60,76 @@ class Gate:
 
         Rows that the version was trained on (`trained_until`) are left out where there is a time. Where none is left,
         its recipe is judged by a fit without them; a version without a recipe is judged on rows that may flatter it,
-        and the evidence says so. `against` names measured people (a version or a study) to compare with on their rows.
+        and the evidence says so. Where the incumbent does not load any more, the baseline stands in for it. `against`
+        names measured people (a version or a study) to compare with instead, on the rows of their study.
         """
         project = self.project
         if against is not None:
             return project.people.gate(name, against, now=now)
         now = project.clock() if now is None else now
+        evidence = self._judged(name, rows, now) if project.config.gate.mode != "off" else self._off(name, now)
+        promote.record(project.facts.ledger, evidence, actor=project.actor)
+        return evidence
+
+    def _judged(self, name: str, rows: Any, now: Micros) -> Evidence:
+        project = self.project
         version, roles = project.version(name), project.roles()
-        reference = roles.incumbent if roles.incumbent != name else roles.previous
-        if reference is None:
-            raise DataError("there is no incumbent to compare with: run `incumbent baseline` first.")
+        against = self.against(name)
         _, held_out = self.split(project.known(rows, now))
         unseen = held_out.between((version.trained_until or -1) + 1, None) if project.config.task.time else held_out
         recipe = version.recipe.split("@")[0]
-        judged_by_recipe = project.code is not None and project.code.has(recipe) and reference == roles.incumbent
-        if len(unseen) and project.config.task.time:
-            output = project.predict(name, unseen.columns(version.signature))
-            evidence = self.compare(unseen, output, name, reference, now)
-        elif judged_by_recipe:
-            evidence = replace(self.recipe(recipe, project.known(rows, now), now), subject=name)
-        else:
-            output = project.predict(name, held_out.columns(version.signature))
-            evidence = self.compare(held_out, output, name, reference, now)
-            said = f"{evidence.sentence} Its rows may have been trained on, which flatters {name}."
-            evidence = replace(evidence, sentence=said)
-        promote.record(project.facts.ledger, evidence, actor=project.actor)
-        return evidence
+        judged_by_recipe = project.code is not None and project.code.has(recipe) and against.name == roles.incumbent
+        if not (len(unseen) and project.config.task.time) and judged_by_recipe:
+            return replace(self.recipe(recipe, project.known(rows, now), now), subject=name)
+        judged = unseen if len(unseen) and project.config.task.time else held_out
+        output = project.predict(name, judged.columns(version.signature))
+        latency = self._timed(lambda: project.speed.timed(project.predictor(name), self._golden(version)))
+        evidence = against.told(self.compare(judged, output, name, against.name, now, latency=latency))
+        if judged is unseen and project.config.task.time:
+            return evidence
+        said = f"{evidence.sentence} Its rows may have been trained on, which flatters {name}."
+        return replace(evidence, sentence=said)
+
+    def against(self, name: str | None = None) -> Against:
+        """Who is to be beaten: the incumbent (the one before, where `name` is it), or the baseline where that does not
+        load or does not repeat its golden rows any more."""
+        project, roles = self.project, self.project.roles()
+        wanted = roles.incumbent if roles.incumbent != name else roles.previous
+        if wanted is None:
+            raise DataError("there is no incumbent to compare with: run `incumbent baseline` first.")
+        try:
+            project.predictor(wanted)
+        except _NOT_LOADED as error:
+            if roles.baseline is None or roles.baseline in (wanted, name):
+                raise
+            project.predictor(roles.baseline)
+            text = " ".join(str(error).split())[:_LONGEST_ERROR]
+            note = (
+                f"{wanted}, the incumbent, does not load here, so {roles.baseline}, the baseline, was what had to be "
+                f"beaten ({type(error).__name__}: {text.rstrip('.')})."
+            )
+            return Against(roles.baseline, note, wanted)
+        return Against(wanted)
+
+    def override(self, name: str, reason: str, *, now: Micros | None = None) -> Event:
+        """Say on the ledger that the gate's last verdict about a version is not followed, and why. Promotes nothing.
+
+        DecisionRefused without a reason, or where no verdict stands against the version.
+        """
+        project = self.project
+        now = project.clock() if now is None else now
+        project.version(name)
+        verdict = held.verdict(project.facts.ledger.events(), name)
+        if verdict is None:
+            raise DecisionRefused(
+                f"found no verdict of the gate against {name}, so there is nothing to override: "
+                f"`incumbent gate {name}` asks for one."
+            )
+        return held.override(project.facts.ledger, verdict, at=now, actor=project.actor, reason=reason)
+
+    def plan(self, rows: Any = None, *, now: Micros | None = None) -> list[step.Plan]:
+        """What the held-out rows could show of a candidate at all: see `planning.plan`."""
+        return planning.plan(self.project, rows, self.project.clock() if now is None else now)
 
     def split(self, rows: Rows, days: int | None = None) -> tuple[Rows, Rows]:
         """Training and held-out rows: the latest rows are held out, and training knows only what was known then."""
@@ -94,21 +166,35 @@ class Gate:
     ) -> Evidence:
         """The gate's evidence about a recipe: a fit without the held-out rows against the incumbent on them.
 
-        `holdout` replaces the rows that are judged on (the same rows as they were served, for instance).
+        `holdout` replaces the rows that are judged on (the same rows as they were served, for instance). A `refresh`
+        is judged whatever `gate.mode` says: it goes live without a trial.
         """
         project = self.project
-        incumbent = project.incumbent()
+        if project.config.gate.mode == "off" and not refresh:
+            return self._off(recipe, now)
+        against = self.against()
         train, held_out = self.split(known, project.config.retrain.holdout_days if refresh else None)
         signature = project.signature(known)
         frame = train.training_frame()
         sibling = native_of(project.written().fit(recipe, frame), signature, frame)
         judged = held_out if holdout is None else holdout
-        output = checked(sibling.predict(judged.columns(signature)), signature, len(judged))
+        columns = judged.columns(signature)
+        output = checked(sibling.predict(columns), signature, len(judged))
         left_out = f"without the last {_days(judged)} days" if project.config.task.time else "(held out)"
-        against = self.reference(incumbent, train, judged)
-        return self.compare(
-            judged, output, f"{recipe} {left_out}", incumbent, now, refresh=refresh, against=against
+        refitted = self.reference(against.name, train, judged)
+        sample = {name: values[-2_000:] for name, values in columns.items()}
+        latency = self._timed(
+            lambda: project.speed.timed(
+                artefact.served(sibling, sample, project.config.versions),
+                signatures.to_rows({name: values[:50] for name, values in columns.items()}, signature),
+            )
         )
+        return against.told(
+            self.compare(
+                judged, output, f"{recipe} {left_out}", against.name, now, refresh=refresh, against=refitted,
+                latency=latency,
+            )
+        )  # fmt: skip
 
     def reference(self, name: str, train: Rows, judged: Rows) -> Floats | None:
         """What a reference says of rows that it was trained on: refitted without them, so that nobody is flattered.
@@ -136,17 +222,37 @@ class Gate:
         *,
         refresh: bool = False,
         against: Floats | None = None,
+        latency: LatencySummary | None = None,
     ) -> Evidence:
-        """The gate's evidence: `output` against what the reference says of the same rows (`against` where given)."""
+        """The gate's evidence: `output` against what the reference says of the same rows (`against` where given).
+
+        Every rule of `[gate]` is asked; the latency only where an answer was timed for it.
+        """
         project = self.project
-        signature = project.version(reference).signature
+        settings, signature = project.config.gate, project.version(reference).signature
         truth, blocks = rows.truth(signature), rows.blocks()
         said = project.predict(reference, rows.columns(signature)) if against is None else against
+        looks = asked.looks(project.facts.ledger.events(types=["GateDecided"]), rows, truth, output)
         if refresh and project.metric.row_loss is not None:
             losses = project.row_loss(said, truth), project.row_loss(output, truth)
-            return step.not_shown_worse(*losses, blocks, project.config.gate, subject, reference, now)
-        settings = project.config.gate
-        return step.judge_outputs(project.metric, truth, said, output, blocks, settings, subject, reference, now)
+            return step.not_shown_worse(*losses, blocks, settings, subject, reference, now, looks=looks)
+        return step.judge_outputs(
+            project.metric, truth, said, output, blocks, settings, subject, reference, now, looks=looks,
+            columns=asked.labels(rows, settings), latency=latency,
+            budget_ms=settings.latency_p99_ms if latency is not None else 0.0,
+        )  # fmt: skip
+
+    def _off(self, subject: str, now: Micros) -> Evidence:
+        project = self.project
+        return step.unjudged(subject, project.roles().incumbent, project.config.gate, now)
+
+    def _golden(self, version: Version) -> list[dict[str, Any]]:
+        return artefact.golden_rows(self.project.facts.blobs, version.manifest)
+
+    def _timed(self, time: Callable[[], LatencySummary]) -> LatencySummary | None:
+        """The timing that a budget of the gate asks for; None without one, and in a rehearsal: it must repeat."""
+        project = self.project
+        return time() if project.config.gate.latency_p99_ms > 0.0 and project.timings_decide else None
 
 
 def _days(rows: Rows) -> int:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from incumbent.config import Versions
 from incumbent.project.code import Code
 from incumbent.project.rows import Rows
 from incumbent.records import Signature
-from incumbent.runtimes import schema
-from incumbent.runtimes.base import Columns, Floats
+from incumbent.runtimes import artefact, kinds, schema
+from incumbent.runtimes.base import Columns, Floats, Opening, Predictor
 from incumbent.runtimes.sklearn import Fitted
 from incumbent.steps.speed import folds as stretches
 from incumbent.steps.speed import soft_targets
@@ -24,7 +25,7 @@ class Lesson:
     """Training rows with soft targets, held-out rows with the teacher's answers."""
 
     signature: Signature
-    teacher: Fitted
+    teacher: Predictor
     columns: Columns
     truth: Any
     soft: Floats
@@ -55,9 +56,12 @@ class Lesson:
         return columns, np.concatenate([self.soft, 0.5 * hard + 0.5 * self.held_teacher])
 
 
-def native_of(estimator: Any, signature: Signature, frame: Any = None) -> Fitted:
-    """An estimator that is not registered, as a predictor; `frame` is what it was fitted on."""
-    return Fitted(estimator, signature, None if frame is None else schema.of(frame))
+def native_of(model: Any, signature: Signature, frame: Any = None) -> Predictor:
+    """A model that is not registered, as a predictor; `frame` is what it was fitted on."""
+    found = None if frame is None else schema.of(frame)
+    if kinds.runtime_of(model) == "sklearn":
+        return Fitted(model, signature, found)
+    return artefact.native(model, Opening(signature, Versions(), None if found is None else found.to_json()))
 
 
 def _picked(columns: Columns, places: Any) -> Columns:

@@ -6,7 +6,7 @@ row is `loop.study`'s.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v1 as nw
@@ -207,10 +207,11 @@ class People:
         of = self._study_of(reference)
         measured, (output, flattered) = self.measured(of.name), self._output(candidate, of, now)
         by = step.judged_by(project.metric)
+        rules = replace(project.config.gate, slice=(), rule=(), latency_p99_ms=0.0)  # those need more than losses
         evidence = gating.judge(
             step.people_losses(measured.comparisons, by, len(of.classes)),
             step.model_losses(measured.comparisons, output, by),
-            None, project.config.gate, candidate, reference, now,
+            None, rules, candidate, reference, now,
         )  # fmt: skip
         if flattered:
             said = f"{evidence.sentence} Its rows may have been trained on, which flatters {candidate}."

@@ -7,6 +7,7 @@ Every judgement is a step's; every move is one of `loop.promote`'s verbs. The fi
 
 from collections.abc import Callable
 from datetime import date
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ from incumbent import charts
 from incumbent import config as configuration
 from incumbent.clock import wall
 from incumbent.config import Config
+from incumbent.engines.contained import Contained, open_predictor
 from incumbent.errors import ConfigError, DataError
-from incumbent.loop import keep, promote
+from incumbent.loop import erase, held, keep, promote
 from incumbent.loop.fold import roles as fold
 from incumbent.loop.log import privacy
 from incumbent.project.baseline import Baseline
+from incumbent.project.bringing import bring, export
 from incumbent.project.code import Code, open_code
+from incumbent.project.expect import expect
 from incumbent.project.gate import Gate
 from incumbent.project.people import People
 from incumbent.project.reasons import case
@@ -31,7 +35,7 @@ from incumbent.project.speed import Speed
 from incumbent.project.trials import Live
 from incumbent.project.upkeep import Upkeep
 from incumbent.records import DAY, Evidence, Micros, Roles, Signature, Version
-from incumbent.runtimes import artefact, frames
+from incumbent.runtimes import frames
 from incumbent.runtimes.base import Columns, Floats, Predictor, checked, n_rows
 from incumbent.stats import metrics
 from incumbent.steps.live import why
@@ -80,6 +84,7 @@ class Project:
         self.live = Live(self)
         self.speed = Speed(self)
         self.upkeep = Upkeep(self)
+        self.timings_decide = True  # not in a rehearsal, whose decisions must repeat on any machine
         self._opened: dict[str, Predictor] = {}
         self._loaded: tuple[Micros | None, Rows] | None = None  # a refit asks for the same rows several times
 
@@ -90,6 +95,9 @@ class Project:
         self.close()
 
     def close(self) -> None:
+        for predictor in self._opened.values():
+            if isinstance(predictor, Contained):
+                predictor.close()
         self.facts.close()
 
     # --- what there is
@@ -105,10 +113,7 @@ class Project:
     def predictor(self, name: str) -> Predictor:
         """A version, loaded and proved on its golden rows (kept for the life of this object)."""
         if name not in self._opened:
-            version = self.version(name)
-            self._opened[name] = artefact.open_version(
-                self.facts.blobs, version.manifest, self.config.versions, self._known_manifests()
-            )
+            self._opened[name] = open_predictor(self.config, self.version(name).manifest)
         return self._opened[name]
 
     def rows(self, now: Micros | None = None) -> Rows:
@@ -150,23 +155,47 @@ class Project:
         recipe: str = "external",
         parent: str | None = None,
         runtime: str | None = None,
+        trust: bool = False,
         now: Micros | None = None,
     ) -> Version:
-        """Store a fitted estimator (a LightGBM Booster, the bytes of an ONNX model, a `Rule`) as the next version.
+        """Store a fitted model (an estimator, a Booster, the bytes of an ONNX model, a `Rule`) as the next version; or
+        what lies at a path (`bringing.bring`), where `trust` is your word for a pickle or a folder of code.
 
         `rows` are the rows that it was trained on: they give the signature, the golden rows, the profile and the
         sample on which a compiled twin is proved equal. Raises DataError for rows that cannot be used and
         ArtefactRefused for a model that cannot be stored safely.
         """
+        if isinstance(model, str | PathLike):
+            return bring(
+                self, Path(model), rows, trust=trust, description=description, recipe=recipe, parent=parent, now=now
+            )
         return register(
             self, model, rows, description=description, recipe=recipe, parent=parent, runtime=runtime, now=now
         )
+
+    def export(self, name: str, folder: str | Path, form: str = "folder") -> Path:
+        """Write a version into a new folder, to register it elsewhere: plain files, or an MLflow model (`mlflow`)."""
+        return export(self, name, Path(folder), form)
 
     def train(
         self, recipe: str | None = None, rows: Any = None, *, now: Micros | None = None
     ) -> tuple[Version | None, Evidence]:
         """Gate a recipe, and register it when it ships: see `Gate.train`."""
         return self.gate.train(recipe, rows, now=now)
+
+    def expect(
+        self,
+        rows: Any = None,
+        *,
+        goal: float | None = None,
+        now: Micros | None = None,
+        progress: Callable[[float], None] = lambda share: None,
+    ) -> Evidence:
+        """Floor, ceiling, the learning curve of a quick model, and whether the goal (default: plan.goal) is in reach.
+
+        The evidence goes to the ledger. `progress` is told the share done (0-1).
+        """
+        return expect(self, rows, goal=goal, now=now, progress=progress)
 
     def distil(
         self,
@@ -187,11 +216,25 @@ class Project:
             return roles.versions[roles.incumbent].signature
         return frames.infer_signature(rows.native(), self.config.task)
 
-    def promote(self, name: str, reason: str, *, evidence: Evidence | None = None, now: Micros | None = None) -> None:
-        """Make a version the incumbent; the one before stays loaded behind it."""
+    def promote(
+        self,
+        name: str,
+        reason: str,
+        *,
+        evidence: Evidence | None = None,
+        override: bool = False,
+        now: Micros | None = None,
+    ) -> None:
+        """Make a version the incumbent; the one before stays loaded behind it.
+
+        Without evidence it is a person's decision: a verdict of the gate that stands against the version refuses it,
+        unless `override` says on the ledger that it is not followed.
+        """
         promote.answering(self.roles(), name)
         self.predictor(name)
         now = self.clock() if now is None else now
+        if evidence is None:
+            held.settle(self.facts.ledger, name, overrides=override, at=now, actor=self.actor, reason=reason)
         promote.promote(
             self.facts.ledger, self.roles(), name, at=now, actor=self.actor, reason=reason, evidence=evidence
         )
@@ -221,10 +264,10 @@ class Project:
 
     def forget(
         self, *, unit: str | None = None, id: str | None = None, reason: str = "", now: Micros | None = None
-    ) -> keep.Forgotten:
+    ) -> erase.Forgotten:
         """Erase a unit, as requests name it, or one id, wherever the store holds it."""
         private = privacy(self.config.task.private, self.config.task.unit, self.config.store_path)
-        return keep.forget(
+        return erase.forget(
             self.facts,
             self.roles().versions,
             self.config,
@@ -294,11 +337,7 @@ class Project:
         return self.code
 
     def _prove(self, version: Version) -> None:
-        self._opened.pop(version.name, None)
+        before = self._opened.pop(version.name, None)
+        if isinstance(before, Contained):
+            before.close()
         self.predictor(version.name)
-
-    def _known_manifests(self) -> list[str]:
-        """What our own ledger vouches for: only these may bring a pickle, and only where versions.pickle is set."""
-        return [version.manifest for version in self.roles().versions.values()]
-
-

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from incumbent.engines.contained import containing
 from incumbent.errors import DataError
 from incumbent.loop import promote
 from incumbent.project.rows import Rows
 from incumbent.records import Json, Micros, Signature, Version
-from incumbent.runtimes import artefact, schema
+from incumbent.runtimes import artefact, kinds, schema
 from incumbent.runtimes.base import Columns
 from incumbent.runtimes.rule import Rule
 from incumbent.stats import drift
@@ -44,13 +45,14 @@ def register(
     saved = artefact.save(
         project.facts.blobs,
         model,
-        runtime=runtime or artefact.runtime_of(model),
+        runtime=runtime or kinds.runtime_of(model),
         signature=signature,
         sample=columns,
         versions=project.config.versions,
         profile=_profile(trained.columns(signature), signature),
         schema=schema.of(trained.training_frame()).to_json(),
         facts={"n_rows": len(trained), "since": int(trained.at[0]), "until": int(trained.at[-1]), "recipe": recipe},
+        contain=containing(project.config),
     )
     version = Version(
         name=promote.next_version(roles),

@@ -85,22 +85,40 @@ class Rows:
         return np.asarray(values, dtype=np.float64)
 
     def blocks(self) -> npt.NDArray[np.int64] | None:
-        """(n,) numbers of what is resampled together; None where rows have no time.
+        """(n,) numbers of rows that may depend on each other; None where each stands for itself.
 
         Local days; in a forecast whole seasons of at least 20 steps: row by row, 36 % of useless candidates pass.
+        `gate.block = "group"`: rows of one unit, or of one value of `gate.block_column` (null: a group of its own).
         """
         gate, task = self.config.gate, self.config.task
+        if gate.block == "group":
+            return self._groups(gate.block_column or task.unit)
         if not task.time or gate.block == "row":
             return None
         if gate.block == "season" or task.kind == "forecast":
             steps, step = np.unique(self.at, return_inverse=True)
             return season_blocks(len(steps), max(task.season, 1))[step] if len(steps) else step
-        return day_blocks(self.at.astype("M8[us]"), self.config.task.timezone or "UTC")
+        return self._local_days()
 
     def days(self) -> npt.NDArray[np.str_] | None:
         """(n,) the local day of each row as an ISO date, to name a broken one; None where rows have no time."""
-        blocks = self.blocks()
-        return None if blocks is None else np.asarray(blocks.astype("M8[D]").astype(str))
+        if not self.config.task.time:
+            return None
+        return np.asarray(self._local_days().astype("M8[D]").astype(str))
+
+    def _local_days(self) -> npt.NDArray[np.int64]:
+        return day_blocks(self.at.astype("M8[us]"), self.config.task.timezone or "UTC")
+
+    def _groups(self, column: str) -> npt.NDArray[np.int64]:
+        if column not in self.frame.columns:
+            found = ", ".join(self.frame.columns)
+            raise DataError(f'gate.block = "group": found no column {column!r} among the rows; found {found}')
+        places: dict[Any, int] = {}
+        alone = ((None, i) for i in range(len(self)))
+        return np.array(
+            [places.setdefault(one if v is None or v != v else v, len(places))
+             for v, one in zip(self.frame[column].to_list(), alone, strict=True)], dtype=np.int64
+        )  # fmt: skip
 
     def texts(self, column: str) -> list[str | None]:
         """A column as text: ids and units are strings in the log (a float is refused: 1.0 and 1 would differ)."""

@@ -36,7 +36,7 @@ class Speed:
         now = project.clock() if now is None else now
         version = project.version(name or project.incumbent())
         golden = artefact.golden_rows(project.facts.blobs, version.manifest)
-        latency = self._time(project.predictor(version.name), golden)
+        latency = self.timed(project.predictor(version.name), golden)
         evidence = step.judge(latency, project.config.plan.latency_budget_ms, version.name, now)
         promote.record(project.facts.ledger, evidence, actor=project.actor)
         return evidence
@@ -79,12 +79,12 @@ class Speed:
         )  # fmt: skip
         row = signatures.to_rows({k: v[:50] for k, v in lesson.held_columns.items()}, lesson.signature)
         budget = project.config.plan.latency_budget_ms
-        slow = step.judge(self._time(lesson.teacher, row, few=True), budget, teacher, now)
+        slow = step.judge(self.timed(lesson.teacher, row, few=True), budget, teacher, now)
         result = step.distil(
             lesson.columns, lesson.truth, lesson.soft, lesson.signature, project.metric, project.config.speed, seen,
             teacher=teacher, baseline=str(project.roles().baseline), at=now, transfer=self._transfer(lesson, now),
             budget_ms=budget if latency_decides else 0.0,
-            time_it=lambda student: self._time(self._served(student, lesson), row),
+            time_it=lambda student: self.timed(self._served(student, lesson), row),
         )  # fmt: skip
         found, proposal = result.evidence[0], result.proposals[0]
         output = answers(proposal.predictor, lesson.held_columns, lesson.signature)
@@ -108,7 +108,7 @@ class Speed:
         )  # fmt: skip
         return version, [slow, found, gated]
 
-    def _time(self, predictor: Predictor, rows: list[dict[str, Json]], *, few: bool = False) -> LatencySummary:
+    def timed(self, predictor: Predictor, rows: list[dict[str, Json]], *, few: bool = False) -> LatencySummary:
         """Single rows, one after another; a slow teacher (`few`) is timed 300 times, which just bounds its p99."""
         project = self.project
         bodies = [msgspec.json.encode(row) for row in rows]

@@ -66,7 +66,7 @@ def infer(model: Any, rows: pd.DataFrame, target: str, *, name: str, digest: str
     missing = [f for f in features if f not in rows]
     if missing:
         raise DataError(f"the model was fitted on columns that the data lacks: {', '.join(missing)}")
-    time, rows = _with_time(rows, target, set(features))
+    time, rows = with_time(rows, target, set(features))
     said.append(f"time: {time} (rows are split by it)" if time else "time: none found (rows are split at random)")
     features = features or [str(c) for c in rows.columns if c not in (target, time)]
     said.append(f"features: {len(features)} columns: {', '.join(features[:8])}{' …' if len(features) > 8 else ''}")
@@ -105,7 +105,7 @@ def _why_kind(model: Any, target: "pd.Series[Any]", kind: Kind) -> str:
     return f"the model knows {len(model.classes_)} classes"
 
 
-def _with_time(rows: pd.DataFrame, target: str, features: set[str]) -> tuple[str, pd.DataFrame]:
+def with_time(rows: pd.DataFrame, target: str, features: set[str]) -> tuple[str, pd.DataFrame]:
     """The column that says when, as timestamps: one that the model does not use, whose texts are times."""
     candidates = [c for c in rows.columns if c != target and c not in features]
     candidates.sort(key=lambda c: not any(word in str(c).lower() for word in _TIME_WORDS))

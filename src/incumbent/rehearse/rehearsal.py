@@ -86,6 +86,7 @@ class Rehearsal:
         self.say, self.progress = say, progress
         self.clock: Micros = 0
         self.project: Project = open_project(home, clock=lambda: self.clock, actor="rehearsal")
+        self.project.timings_decide = False
         settings = self.project.config
         if self.project.metric.row_loss is None:
             raise ConfigError(f"a rehearsal compares mean row losses, which {settings.task.metric} has not: use brier")
@@ -110,6 +111,8 @@ class Rehearsal:
             self.say(text)
 
         tell(f"1 baseline  {project.baseline(now=now).evidence[0].sentence}")
+        if project.config.plan.goal is not None:
+            tell(f"            {project.expect(now=now).sentence}")
         first, gated = project.train(now=now)
         tell(f"2 gate      {gated.sentence}")
         if first is None:

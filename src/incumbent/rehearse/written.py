@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from incumbent.charts import rungs
+from incumbent.loop.delivered import Delivered, delivered
 from incumbent.loop.fold import evidence_from_dict
 from incumbent.project import Project
 from incumbent.records import Evidence, micros
@@ -68,7 +69,26 @@ def report(summary: Summary, project: Project) -> Report:
         refused=[_decided(one) for one in summary.decisions if one["type"] in ("RetrainRefused", "RolledBack")],
         broken=[Broken(what, caught, how) for what, caught, how in summary.broken_feeds],
         rungs=rungs(known), budget_ms=project.config.plan.latency_budget_ms,
+        expected=list(_expected(delivered(project.config, events, project.roles(), project.facts.log))),
+        expectation=next((one for one in reversed(known) if one.step == "expect"), None),
         min_gain=project.config.live.min_gain, notes=(*summary.onset, *summary.recipes),
+    )  # fmt: skip
+
+
+def _expected(value: Delivered) -> Iterator[tuple[str, float | None, str]]:
+    """What was expected at the onset, and what was delivered: (what, value of the metric, where it is from)."""
+    if value.expected_at is None:
+        return
+    ceiling = "a perfect score" if value.ceiling is None else "what equal rows leave to chance"
+    reached = {True: ": reaches the goal", False: ": short of the goal", None: ""}
+    yield "Floor", value.floor, f"the best naive rule, {value.floor_name}"
+    yield "Quick model", value.quick, "small boosted trees, at the onset"
+    yield "Goal", value.goal, f"the team's; it was called {(value.verdict or '').replace('_', ' ')} at the onset"
+    yield "Ceiling", value.perfect if value.ceiling is None else value.ceiling, ceiling
+    yield f"{value.incumbent}, held out", value.held_out, f"at its gate{reached[value.reaches(value.held_out)]}"
+    yield (
+        f"{value.incumbent}, live", value.live,
+        f"{value.live_rows:,} labelled answers of its latest 28 days{reached[value.reaches(value.live)]}",
     )  # fmt: skip
 
 

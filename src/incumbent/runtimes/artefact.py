@@ -3,13 +3,13 @@
 In: a predictor or fitted estimator, its signature and a sample of its training rows. Out: the hash of a manifest,
 and later the Predictor again, verified. The manifest is JSON: {format, runtime, signature, schema, parts {name:
 sha256}, serves, golden, profile, libraries, facts, compile {made, part, reason, max_difference, refused}}.
-On the answering path: a runtime is imported when a part of its kind is opened, by the tables below (the seam).
+On the answering path: a runtime is imported when a part of its kind is opened (`kinds`).
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
 from typing import Any
@@ -17,54 +17,41 @@ from typing import Any
 import numpy as np
 
 from incumbent.config import Versions
-from incumbent.errors import ArtefactRefused, DataError, GoldenMismatch, IncumbentError, MissingExtra, StoreDamaged
+from incumbent.errors import (
+    ArtefactRefused,
+    DataError,
+    GoldenMismatch,
+    IncumbentError,
+    PredictError,
+    StoreDamaged,
+)
 from incumbent.records import Json, Signature
 from incumbent.runtimes import signature as signatures
 from incumbent.runtimes.base import Columns, Floats, Opening, Predictor, checked, n_rows
+from incumbent.runtimes.kinds import (
+    CODE,
+    GENERAL,
+    LOADERS,
+    PACKERS,
+    PROOF,
+    TWINS,
+    TWINS_OF,
+    callable_at,
+    runtime_in,
+    runtime_of,
+)
 from incumbent.storage.base import Blobs
 
 FORMAT = 1
 
-PACKERS: Mapping[str, str] = {
-    "rule": "incumbent.runtimes.rule:pack",
-    "onnx": "incumbent.runtimes.onnx:pack",
-    "lightgbm": "incumbent.runtimes.lightgbm:pack",
-    "sklearn": "incumbent.runtimes.sklearn:pack",
-    "people": "incumbent.runtimes.people:pack",
-}
-"""Runtime name -> `pack(model, opening) -> (name of the part, its bytes)`."""
+Contain = Callable[[str, bytes, Opening, ExitStack], Predictor]
+"""`contain(part, content, opening, stack)` opens a part in a process of its own, which ends with the stack."""
 
-LOADERS: Mapping[str, str] = {
-    "rule.json": "incumbent.runtimes.rule:load",
-    "model.onnx": "incumbent.runtimes.onnx:load",
-    "twin.linear.json": "incumbent.runtimes.linear:load",
-    "twin.onnx": "incumbent.runtimes.onnx:load",
-    "model.lightgbm.txt": "incumbent.runtimes.lightgbm:load_text",
-    "twin.lightgbm.json": "incumbent.runtimes.lightgbm:load",
-    "people.json": "incumbent.runtimes.people:load",
-    "native.skops": "incumbent.runtimes.sklearn:load_skops",
-    "native.pickle": "incumbent.runtimes.sklearn:load_pickle",
-}
-"""Name of a part -> `load(content, opening) -> Predictor`."""
-
-PROOF = "incumbent.runtimes.proof:Proof"
-TWINS: Mapping[str, str] = {
-    "twin.linear.json": "incumbent.runtimes.fold:linear_twin",
-    "twin.onnx": "incumbent.runtimes.compile:proved",
-    "twin.lightgbm.json": "incumbent.runtimes.fold:lightgbm_twin",
-}
-"""Name of a part -> `make(native, proof) -> Twin | str`, the quickest first: the first that is proved equal serves."""
-
-GENERAL = "twin.onnx"
-"""The twin that takes most kinds of models: its reason is the one worth telling where there is none."""
-
-TWINS_OF: Mapping[str, tuple[str, ...]] = {"sklearn": tuple(TWINS), "lightgbm": ("twin.onnx",)}
-"""Which twins are tried for a runtime."""
-
-INLINE = frozenset({"rule.json", "model.onnx", "model.lightgbm.txt", *TWINS})
-"""Parts that we run ourselves; the others are other people's code, and run in a worker."""
-
-_LIBRARIES = ("numpy", "onnxruntime", "scikit-learn", "lightgbm", "pandas", "polars", "skl2onnx", "onnxmltools")
+_FLOAT32 = (".onnx", ".xgboost.ubj")
+_LIBRARIES = (
+    "numpy", "onnxruntime", "scikit-learn", "lightgbm", "xgboost", "xgboost-cpu", "catboost", "pandas", "polars",
+    "skl2onnx", "onnxmltools",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,26 +75,32 @@ def save(
     facts: Mapping[str, Json] | None = None,
     profile: Mapping[str, Json] | None = None,
     schema: Mapping[str, Json] | None = None,
+    contain: Contain | None = None,
 ) -> Saved:
     """Store a model as blobs and prove that it loads and answers.
 
     `sample` holds training rows (2,000 or more make a good proof of the twin); `versions.golden_rows` of them,
     evenly spread, become the golden rows. `schema` is `runtimes.schema.of(rows).to_json()` of the training rows.
+    A model that came as bytes or as a folder of code is from outside: with `contain` it must first load and answer the
+    sample in a process of its own, because what parses it may end the process (of 300 damaged LightGBM texts, 171 did).
+
     Raises ArtefactRefused when the model cannot be stored safely or does not answer its own rows, DataError when
     there is no row, MissingExtra when a package is not installed.
     """
     if not n_rows(sample):
         raise DataError("found no row, expected training rows: some of them become the golden rows")
-    opening = Opening(signature, versions, schema, vouched=True)
-    part, content = _runtime(PACKERS, runtime)(model, opening)
-    native = _runtime(LOADERS, part)(content, opening)
+    opening = Opening(signature, versions, schema, vouched=True, blobs=blobs)
+    part, content = runtime_in(PACKERS, runtime)(model, opening)
     golden = _spread(sample, versions.golden_rows)
-    parts, outputs = {part: content}, {part: _answers(native, golden)}
-    compiled, serves = _compile(native, sample, versions), part
-    if compiled["made"]:
-        serves = compiled["part"]
-        parts[serves] = compiled.pop("content")
-        outputs[serves] = _answers(_runtime(LOADERS, serves)(parts[serves], opening), golden)
+    with ExitStack() as stack:
+        outside = contain if isinstance(model, bytes | str) or part in CODE else None
+        native = first_opened(part, content, opening, sample, outside, stack)
+        parts, outputs = {part: content}, {part: answers(native, golden)}
+        compiled, serves = _compile(native, sample, versions), part
+        if compiled["made"]:
+            serves = compiled["part"]
+            parts[serves] = compiled.pop("content")
+            outputs[serves] = answers(runtime_in(LOADERS, serves)(parts[serves], opening), golden)
     rows = signatures.to_rows(golden, signature)
     manifest = {
         "format": FORMAT,
@@ -139,21 +132,61 @@ def manifest(blobs: Blobs, digest: str) -> dict[str, Json]:
     return found
 
 
-def open_version(blobs: Blobs, digest: str, versions: Versions, known: Collection[str] = ()) -> Predictor:
+def first_opened(
+    part: str, content: bytes, opening: Opening, sample: Columns, contain: Contain | None, stack: ExitStack
+) -> Predictor:
+    """The predictor of a part that nobody opened before: with `contain`, once it answered the sample in a process of
+    its own. Code stays there. Raises ArtefactRefused, also when it ended that process."""
+    if contain is None:
+        return runtime_in(LOADERS, part)(content, opening)  # type: ignore[no-any-return]
+    try:
+        with ExitStack() as trial:
+            first = contain(part, content, opening, trial)
+            answers(first, sample)
+            if part in CODE:
+                stack.push(trial.pop_all())
+                return first
+    except PredictError as error:
+        raise ArtefactRefused(f"{part} was tried in a process of its own, and failed there: {error}") from error
+    return runtime_in(LOADERS, part)(content, opening)  # type: ignore[no-any-return]
+
+
+def open_bytes(part: str, content: bytes, opening: Opening) -> Predictor:
+    """The predictor of a part, without any proof: what a process of its own calls."""
+    return runtime_in(LOADERS, part)(content, opening)  # type: ignore[no-any-return]
+
+
+def open_version(
+    blobs: Blobs, digest: str, versions: Versions, known: Collection[str] = (), *, contained: bool = False
+) -> Predictor:
     """The predictor that answers for this manifest, after it repeated its golden rows.
 
-    `known` are hashes that our own ledger names (of manifests, or of pickles): nothing else unpickles. Raises
+    `known` are hashes that our own ledger names (of manifests, or of pickles): nothing else unpickles or runs code.
+    `contained` says that this process is there for this version alone (see `Opening`). Raises
     StoreDamaged, ArtefactRefused, MissingExtra, or GoldenMismatch with the row, what was stored and what was found.
     """
-    found = manifest(blobs, digest)
-    return _open(blobs, digest, found, str(found["serves"]), versions, known)
+    return open_part(blobs, digest, str(manifest(blobs, digest)["serves"]), versions, known, contained=contained)
 
 
 def open_native(blobs: Blobs, digest: str, versions: Versions, known: Collection[str] = ()) -> Predictor:
     """The predictor as it was registered, not its compiled twin. Errors as for `open_version`."""
+    part = next(name for name in manifest(blobs, digest)["parts"] if name not in TWINS)
+    return open_part(blobs, digest, part, versions, known)
+
+
+def open_part(
+    blobs: Blobs, digest: str, part: str, versions: Versions, known: Collection[str] = (), *, contained: bool = False
+) -> Predictor:
+    """The predictor in one part of a version, after it repeated its golden rows. Errors as for `open_version`."""
     found = manifest(blobs, digest)
-    part = next(name for name in found["parts"] if name not in TWINS)
-    return _open(blobs, digest, found, part, versions, known)
+    signature = signatures.from_json(found["signature"])
+    sha = found["parts"][part]
+    vouched = digest in known or sha in known
+    opening = Opening(signature, versions, found["schema"], vouched, blobs, contained)
+    predictor: Predictor = runtime_in(LOADERS, part)(_blob(blobs, sha, part), opening)
+    stored = golden(blobs, digest)
+    replay(predictor, stored["rows"], stored["outputs"][part], part, found["libraries"])
+    return predictor
 
 
 def profile(blobs: Blobs, digest: str) -> dict[str, Json] | None:
@@ -164,62 +197,59 @@ def profile(blobs: Blobs, digest: str) -> dict[str, Json] | None:
 
 def golden_rows(blobs: Blobs, digest: str) -> list[dict[str, Json]]:
     """The rows that a version must repeat at every load, as requests would bring them."""
-    rows: list[dict[str, Json]] = json.loads(_blob(blobs, manifest(blobs, digest)["golden"], "golden rows"))["rows"]
+    rows: list[dict[str, Json]] = golden(blobs, digest)["rows"]
     return rows
 
 
-@dataclass(frozen=True, slots=True)
-class Cleaned:
-    """A manifest whose golden rows lost some, and what it replaces: how many rows went, and the blob that held them.
-    No manifest where no golden row would be left."""
-
-    manifest: str
-    rows: int
-    replaced: str
+def golden(blobs: Blobs, digest: str) -> dict[str, Json]:
+    """{rows, outputs {part: one for each row}}: the golden rows, and what each part of the version said of them."""
+    return dict(json.loads(_blob(blobs, manifest(blobs, digest)["golden"], "golden rows")))
 
 
-def without_golden(blobs: Blobs, digest: str, column: str, values: Collection[Json]) -> Cleaned | None:
-    """A manifest without the golden rows in which a column has one of these values; None where there is no such row.
+def with_golden(blobs: Blobs, digest: str, golden: Mapping[str, Json]) -> str:
+    """Store the manifest with other golden rows; its hash. What they replace is still there."""
+    return blobs.put(_json({**manifest(blobs, digest), "golden": blobs.put(_json(golden))}))
 
-    The rows that stay keep their stored outputs, so the proof at each load is as strict as before. The blob that held
-    them is still there: delete it when nothing names it any more.
-    """
+
+def holds(blobs: Blobs, digest: str, texts: Collection[bytes]) -> bool:
+    """Is one of the texts in the manifest, the golden rows or the profile? (In the parts nobody looks.)"""
     found = manifest(blobs, digest)
-    golden = json.loads(_blob(blobs, found["golden"], "golden rows"))
-    stay = [i for i, row in enumerate(golden["rows"]) if not among(row.get(column), values)]
-    gone = len(golden["rows"]) - len(stay)
-    if not gone:
-        return None
-    if not stay:
-        return Cleaned("", gone, found["golden"])
-    kept = {
-        "rows": [golden["rows"][i] for i in stay],
-        "outputs": {part: [outputs[i] for i in stay] for part, outputs in golden["outputs"].items()},
-    }
-    return Cleaned(blobs.put(_json({**found, "golden": blobs.put(_json(kept))})), gone, found["golden"])
-
-
-def still_names(blobs: Blobs, digest: str, column: str, values: Collection[Json]) -> bool:
-    """May a version that has this column hold one of the values as text: in its golden rows, in the categories of its
-    profile or of its training rows' schema? (In the predictor itself nobody looked.)"""
-    found = manifest(blobs, digest)
-    if column not in {one["name"] for one in found["signature"]["columns"]}:
-        return False
     held = [digest, found["golden"], *([found["profile"]] if found["profile"] else [])]
-    texts = [json.dumps(value, ensure_ascii=False).encode() for value in values if isinstance(value, str)]
     return any(text in _blob(blobs, each, "part") for each in held for text in texts)
 
 
-def golden_of(blobs: Blobs, manifests: Collection[str]) -> set[str]:
-    """The blobs that hold the golden rows of these manifests."""
-    return {str(manifest(blobs, digest)["golden"]) for digest in manifests}
+def replay(
+    predictor: Predictor, rows: list[dict[str, Json]], stored: Json, part: str, recorded: Mapping[str, str]
+) -> None:
+    """Raise GoldenMismatch unless the rows give what was stored: to 1e-6, to 1e-5 in float32 (ONNX, XGBoost)."""
+    expected = np.asarray(stored, dtype=np.float64)
+    found = answers(predictor, signatures.to_columns(rows, predictor.signature))
+    tolerance = 1e-5 if part.endswith(_FLOAT32) else 1e-6
+    scale = 1.0 if predictor.signature.classifies else np.maximum(1.0, np.abs(expected))
+    wrong = np.argwhere((np.abs(found - expected) > tolerance * scale).reshape(len(rows), -1).any(axis=1))
+    if not wrong.size:
+        return
+    row, changed = int(wrong[0, 0]), _changed(recorded)
+    raise GoldenMismatch(
+        f"{part}: golden row {row} ({len(wrong)} of {len(rows)} differ): stored {expected[row].tolist()}, "
+        f"found {found[row].tolist()}, tolerance {tolerance:g}. "
+        + (f"Since then changed: {', '.join(changed)}." if changed else "No library changed.")
+        + " Register it anew, or install the libraries that it was made with."
+    )
 
 
-def among(value: Json, values: Collection[Json]) -> bool:
-    """Is a value one of these, or the same number (5 and 5.0), or the text of one?"""
-    if value is None or isinstance(value, bool | list | dict):
-        return False
-    return value in values or str(value) in values
+def answers(predictor: Predictor, columns: Columns) -> Floats:
+    """What a predictor says of rows, checked. Raises ArtefactRefused for whatever the model raises, and BadOutput."""
+    try:
+        return checked(predictor.predict(columns), predictor.signature, n_rows(columns))
+    except (IncumbentError, MemoryError):
+        raise
+    except Exception as error:  # a model may raise anything
+        raise ArtefactRefused(
+            f"the model does not answer its own training rows: {type(error).__name__}: {error}. "
+            "Expected a model that takes the features of the signature: "
+            f"{', '.join(f'{c.name} ({c.type})' for c in predictor.signature.columns)}"
+        ) from error
 
 
 def served(native: Any, sample: Columns, versions: Versions) -> Predictor:
@@ -227,19 +257,15 @@ def served(native: Any, sample: Columns, versions: Versions) -> Predictor:
     found = _compile(native, sample, versions)
     if not found["made"]:
         return native  # type: ignore[no-any-return]
-    twin: Predictor = _runtime(LOADERS, found["part"])(found["content"], Opening(native.signature, versions))
+    twin: Predictor = runtime_in(LOADERS, found["part"])(found["content"], Opening(native.signature, versions))
     return twin
 
 
-def runtime_of(model: Any) -> str:
-    """The runtime of a model by what it is: a `Rule`, LightGBM's Booster, ONNX bytes, else a fitted estimator."""
-    known = getattr(model, "runtime", None)
-    if known in PACKERS:
-        return str(known)
-    if isinstance(model, bytes):
-        return "onnx"
-    kind = type(model)
-    return "lightgbm" if (kind.__module__, kind.__name__) == ("lightgbm.basic", "Booster") else "sklearn"
+def native(model: Any, opening: Opening) -> Predictor:
+    """The predictor of a fitted model in memory, as it would be registered; nothing is stored. Raises ArtefactRefused
+    when the model does not suit the signature."""
+    part, content = runtime_in(PACKERS, runtime_of(model))(model, opening)
+    return open_bytes(part, content, opening)
 
 
 def libraries() -> dict[str, str]:
@@ -253,50 +279,15 @@ def libraries() -> dict[str, str]:
     return found
 
 
-def _open(
-    blobs: Blobs, digest: str, found: Mapping[str, Json], part: str, versions: Versions, known: Collection[str]
-) -> Predictor:
-    signature = signatures.from_json(found["signature"])
-    sha = found["parts"][part]
-    opening = Opening(signature, versions, found["schema"], vouched=digest in known or sha in known)
-    predictor: Predictor = _runtime(LOADERS, part)(_blob(blobs, sha, part), opening)
-    golden = json.loads(_blob(blobs, found["golden"], "golden rows"))
-    _replay(predictor, golden["rows"], golden["outputs"][part], part, found["libraries"])
-    return predictor
+def changed_libraries(blobs: Blobs, digest: str) -> list[str]:
+    """What is another version here than when this manifest was made ("numpy 2.1.0 → 2.4.1")."""
+    return _changed(manifest(blobs, digest)["libraries"])
 
 
-def _replay(
-    predictor: Predictor, rows: list[dict[str, Json]], stored: Json, part: str, recorded: Mapping[str, str]
-) -> None:
-    """Raise GoldenMismatch unless the rows give what was stored: to 1e-6, to 1e-5 in float32 (ONNX)."""
-    expected = np.asarray(stored, dtype=np.float64)
-    answers = _answers(predictor, signatures.to_columns(rows, predictor.signature))
-    tolerance = 1e-5 if part.endswith(".onnx") else 1e-6
-    scale = 1.0 if predictor.signature.classifies else np.maximum(1.0, np.abs(expected))
-    wrong = np.argwhere((np.abs(answers - expected) > tolerance * scale).reshape(len(rows), -1).any(axis=1))
-    if not wrong.size:
-        return
-    row, now = int(wrong[0, 0]), libraries()
-    changed = [f"{k} {v} → {now.get(k, 'missing')}" for k, v in recorded.items() if now.get(k) != v]
-    raise GoldenMismatch(
-        f"{part}: golden row {row} ({len(wrong)} of {len(rows)} differ): stored {expected[row].tolist()}, "
-        f"found {answers[row].tolist()}, tolerance {tolerance:g}. "
-        + (f"Since then changed: {', '.join(changed)}." if changed else "No library changed.")
-        + " Register it anew, or install the libraries that it was made with."
-    )
-
-
-def _answers(predictor: Predictor, columns: Columns) -> Floats:
-    try:
-        return checked(predictor.predict(columns), predictor.signature, n_rows(columns))
-    except (IncumbentError, MemoryError):
-        raise
-    except Exception as error:  # a model may raise anything
-        raise ArtefactRefused(
-            f"the model does not answer its own training rows: {type(error).__name__}: {error}. "
-            "Expected a model that takes the features of the signature: "
-            f"{', '.join(f'{c.name} ({c.type})' for c in predictor.signature.columns)}"
-        ) from error
+def _changed(recorded: Mapping[str, str]) -> list[str]:
+    now = libraries()
+    return [f"{name} {before} → {now.get(name, 'missing')}" for name, before in recorded.items()
+            if now.get(name) != before]  # fmt: skip
 
 
 def _compile(native: Any, sample: Columns, versions: Versions) -> dict[str, Any]:
@@ -315,31 +306,14 @@ def _compile(native: Any, sample: Columns, versions: Versions) -> dict[str, Any]
 
 def _twin(native: Any, sample: Columns) -> tuple[str, Any, dict[str, str]]:
     """The part and the twin that was proved first, with why those before it were not; or the reason of GENERAL."""
-    proof = _callable(PROOF)(native, sample)
+    proof = callable_at(PROOF)(native, sample)
     refused: dict[str, str] = {}
     for part in TWINS_OF[native.runtime]:
-        found = _runtime(TWINS, part)(native, proof)
+        found = runtime_in(TWINS, part)(native, proof)
         if not isinstance(found, str):
             return part, found, refused
         refused[part] = found
     return "", refused[GENERAL], refused
-
-
-def _runtime(table: Mapping[str, str], name: str) -> Any:
-    if name not in table:
-        raise ArtefactRefused(f"found the runtime or part {name!r}, expected one of {', '.join(table)}")
-    return _callable(table[name])
-
-
-def _callable(target: str) -> Any:
-    """The function behind "module:name"; imported here, because the packages of a runtime are optional and heavy."""
-    module, name = target.split(":")
-    try:
-        return getattr(import_module(module), name)
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("incumbent"):
-            raise
-        raise MissingExtra(error.name or module, purpose=f"{module.rsplit('.', 1)[-1]} versions") from error
 
 
 def _spread(columns: Columns, most: int) -> Columns:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from incumbent.config import Versions
 from incumbent.errors import BadOutput
 from incumbent.records import Json, Signature
+from incumbent.storage.base import Blobs
 
 Floats = npt.NDArray[np.float64]
 Columns = Mapping[str, npt.NDArray[Any]]
@@ -67,13 +68,17 @@ class Opening:
     """What a runtime is told beside the bytes of a part.
 
     `schema` is the kind of DataFrame and the dtypes that the version was trained on (`runtimes.schema.Schema` as
-    JSON; None: not recorded). `vouched` is True when our own ledger names these bytes: without it no pickle loads.
+    JSON; None: not recorded). `vouched` is True when our own ledger names these bytes: without it no pickle loads and
+    no code runs. `blobs` holds the files that a part of several files names. `contained` is True in a process that is
+    there for this version alone: code runs nowhere else.
     """
 
     signature: Signature
     versions: Versions
     schema: Mapping[str, Json] | None = None
     vouched: bool = False
+    blobs: Blobs | None = None
+    contained: bool = False
 
 
 def n_rows(columns: Columns) -> int:

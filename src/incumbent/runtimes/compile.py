@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 from lightgbm import Booster, LGBMClassifier, LGBMRegressor
 from onnxmltools import convert_lightgbm as convert_booster
+from onnxmltools import convert_xgboost
 from onnxmltools.convert.common.data_types import FloatTensorType as BoosterTensorType
 from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
 from skl2onnx import to_onnx, update_registered_converter
@@ -32,7 +33,8 @@ from incumbent.runtimes.proof import Proof, Twin
 from incumbent.runtimes.schema import Schema
 from incumbent.runtimes.sklearn import Fitted, parts_of
 
-Native = Fitted | LightGbm
+Native = Any
+"""`Fitted`, `LightGbm`, `XgBoost` or `CatBoostModel`: the packages of the last two are extras, not imported here."""
 PICKED = "picked_numbers"
 """The columns that an estimator without a ColumnTransformer takes, as one matrix."""
 OPSETS = {"": 18, "ai.onnx.ml": 3}
@@ -98,7 +100,9 @@ def convert(estimator: Any, native: Native) -> bytes:
         raise ArtefactRefused(f"it reads the strings {', '.join(strings)} without a ColumnTransformer")
     else:
         inputs = [(PICKED, FloatTensorType([None, len(native.input_names)]))]
-    if isinstance(estimator, Booster):
+    if native.runtime in ("xgboost", "catboost"):
+        model = _boosted(native)
+    elif isinstance(estimator, Booster):
         taken = [(PICKED, BoosterTensorType([None, len(native.input_names)]))]
         model = convert_booster(estimator, name="twin", initial_types=taken, target_opset=15, zipmap=False)
     else:
@@ -108,6 +112,25 @@ def convert(estimator: Any, native: Native) -> bytes:
     entry = model.metadata_props.add()
     entry.key, entry.value = NULL_KEY, ""
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _boosted(native: Native) -> Any:
+    """XGBoost's model as onnxmltools converts it, or CatBoost's as it writes itself: one matrix in, without ZipMap."""
+    if native.runtime == "xgboost":
+        taken = [(PICKED, BoosterTensorType([None, len(native.input_names)]))]
+        return convert_xgboost(native.unnamed(), name="twin", initial_types=taken, target_opset=15)
+    model = onnx.load_model_from_string(native.as_onnx())
+    graph = model.graph
+    zipped = [node for node in graph.node if node.op_type == "ZipMap"]
+    for node in zipped:
+        graph.node.remove(node)
+        width = len(native.signature.classes)
+        graph.output[-1].CopyFrom(_info(node.input[0], onnx.TensorProto.FLOAT, width))
+    graph.node.insert(0, _node("Identity", [PICKED], [graph.input[0].name]))
+    graph.input[0].name = PICKED
+    if not zipped:
+        graph.output[0].type.tensor_type.ClearField("shape")  # it says (n,) and gives (n, 1)
+    return model
 
 
 def decimal32(threshold: float) -> float:
@@ -154,6 +177,9 @@ def _named(categories: Any, nan_too: bool) -> Any:
 
 def _variants(native: Native) -> Iterator[Any]:
     """The estimator with decimal thresholds and plainly: which first depends on what it was trained on."""
+    if native.runtime in ("xgboost", "catboost"):
+        yield native
+        return
     if isinstance(native, LightGbm):
         yield Booster(model_str=native.text)
         return

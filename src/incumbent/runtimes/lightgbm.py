@@ -24,6 +24,7 @@ import numpy.typing as npt
 from incumbent.errors import ArtefactRefused, MissingExtra
 from incumbent.records import Json, Signature
 from incumbent.runtimes.base import SCALAR, Columns, Floats, Opening, matrix_of, n_rows
+from incumbent.runtimes.forest import check_text
 
 TEXT_PART = "model.lightgbm.txt"
 _ONE_BY_ONE = 2
@@ -144,6 +145,14 @@ def load(content: bytes, opening: Opening) -> LightGbm:
         raise ArtefactRefused(f"this is no LightGBM twin: {type(error).__name__}: {error}") from error
 
 
+def twin_text(content: bytes) -> str:
+    """The model's text inside a twin. Raises ArtefactRefused when there is none."""
+    try:
+        return str(json.loads(content)["model"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtefactRefused(f"this is no LightGBM twin: {type(error).__name__}: {error}") from error
+
+
 def twin_content(text: str, features: Sequence[Mapping[str, Json]], order: Sequence[int]) -> bytes:
     """A twin as JSON: {model: its text, features, order: see `LightGbm`}."""
     spec = {"model": text, "features": list(features), "order": list(order)}
@@ -156,8 +165,16 @@ def load_text(content: bytes, opening: Opening) -> LightGbm:
     Its features are columns by name, or by place where it was trained on an array without names. LightGBM numbers its
     classes 0, 1, …, and so must the signature.
     """
-    text, signature = content.decode(), opening.signature
+    text, signature = decoded(content), opening.signature
     return LightGbm(text, signature, text_features(text, signature), numbered_order(signature))
+
+
+def decoded(content: bytes) -> str:
+    """The text of these bytes, or ArtefactRefused."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ArtefactRefused(f"found bytes that are no text ({error}), expected a LightGBM model") from error
 
 
 def numbered_order(signature: Signature) -> list[int]:
@@ -174,12 +191,15 @@ def numbered_order(signature: Signature) -> list[int]:
 
 
 def pack(model: Any, opening: Opening) -> tuple[str, bytes]:
-    """The part of a version that holds a Booster (or its text, or a `LightGbm`)."""
+    """The part of a version that holds a Booster (or its text, or a `LightGbm`). Raises ArtefactRefused for a text
+    whose trees are damaged (`forest`)."""
     if isinstance(model, LightGbm):
         return TEXT_PART, model.text.encode()
-    if isinstance(model, bytes):
-        return TEXT_PART, model
-    return TEXT_PART, (model if isinstance(model, str) else model.model_to_string()).encode()
+    if isinstance(model, bytes | str):
+        content = model if isinstance(model, bytes) else model.encode()
+        check_text(decoded(content))
+        return TEXT_PART, content
+    return TEXT_PART, model.model_to_string().encode()
 
 
 def text_features(text: str, signature: Signature) -> list[dict[str, Json]]:

@@ -96,8 +96,16 @@ def load(content: bytes, opening: Opening) -> Onnx:
 
 
 def pack(model: Any, opening: Opening) -> tuple[str, bytes]:
-    """The part of a version that holds an ONNX model, given as bytes or as `Onnx`."""
-    return "model.onnx", model.content if isinstance(model, Onnx) else bytes(model)
+    """The part of a version that holds an ONNX model, given as bytes or as `Onnx`.
+
+    Raises ArtefactRefused for weights in another file: onnxruntime would look for them wherever the model says.
+    """
+    if isinstance(model, Onnx):
+        return "model.onnx", model.content
+    from incumbent.runtimes.whole import check_onnx  # the package onnx, which the answering path lacks
+
+    check_onnx(bytes(model))
+    return "model.onnx", bytes(model)
 
 
 def _cast(values: Floats, found: _Input) -> npt.NDArray[Any]:

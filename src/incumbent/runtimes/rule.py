@@ -6,18 +6,21 @@ only answer. A column that a rule reads may be null: the rule's `default` answer
 
 import json
 from collections.abc import Callable, Mapping
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from incumbent.errors import ArtefactRefused
-from incumbent.records import ColumnType, Json, Signature
-from incumbent.runtimes import signature as signatures
+from incumbent.records import Json, Signature
+from incumbent.runtimes import simple
 from incumbent.runtimes.base import Columns, Floats, Opening, n_rows
+from incumbent.runtimes.grouping import Lookup, row_hashes
 
 Spec = Mapping[str, Json]
+Answer = Callable[[Columns, int], Floats]
+"""Columns and the number of rows in, the output of a predictor out."""
+
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     "prior": ("probabilities",),
     "most_frequent": ("class",),
@@ -29,6 +32,8 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
     "lag": ("column", "default"),
     "window_mean": ("columns", "default"),
     "drift": ("first", "last", "steps", "horizon"),
+    "tree": ("inputs", "input", "threshold", "left", "right", "values"),
+    "linear": ("inputs", "weights", "intercept", "link"),
 }
 _CLASSES_ONLY = ("prior", "most_frequent", "stratified", "group_rate")
 _NUMBERS_ONLY = ("constant", "group_mean", "lag", "window_mean", "drift")
@@ -44,8 +49,9 @@ class Rule:
               lag{column, default}  window_mean{columns, default}  drift{first, last, steps, horizon, default}
     both      column{column, default}: a prediction that is there already; for binary the probability of the
               positive class (the second one)
+              tree{…} linear{…}: see `runtimes.simple`
 
-    Keys of a table are those of `group_keys`. Raises ArtefactRefused for an unknown rule, a missing field, a
+    Keys of a table are those of `grouping.group_keys`. Raises ArtefactRefused for an unknown rule, a missing field, a
     column that the signature lacks, or a rule of the wrong kind.
 
     >>> rule = Rule({"rule": "prior", "probabilities": [0.8, 0.2]}, Signature((), "binary", (0, 1)))
@@ -59,15 +65,15 @@ class Rule:
     def __init__(self, spec: Spec, signature: Signature) -> None:
         _check(spec, signature)
         self.spec, self.signature = dict(spec), signature
-        self._answer = _RULES[str(spec["rule"])]
+        self._answer = _RULES[str(spec["rule"])](self.spec, signature)
 
     def predict(self, columns: Columns) -> Floats:
         """Answer n_rows rows; a signature without columns has none to count, so `answer` is for that."""
-        return self._answer(self.spec, columns, self.signature, n_rows(columns))
+        return self._answer(columns, n_rows(columns))
 
     def answer(self, rows: int) -> Floats:
         """Answer `rows` rows without looking at them (prior, most_frequent, constant)."""
-        return self._answer(self.spec, {}, self.signature, rows)
+        return self._answer({}, rows)
 
 
 def load(content: bytes, opening: Opening) -> Rule:
@@ -81,18 +87,6 @@ def pack(rule: Any, opening: Opening) -> tuple[str, bytes]:
     return "rule.json", json.dumps(spec, sort_keys=True).encode()
 
 
-def group_keys(values: npt.NDArray[Any], type: ColumnType) -> list[str | None]:
-    """The key of each value in a table: strings as they are, numbers as JSON writes them, None for null.
-
-    >>> group_keys(np.array([5.0, np.nan]), "integer")
-    ['5', None]
-    """
-    if type == "string":
-        return list(values.tolist())
-    whole: Callable[[float], Json] = bool if type == "boolean" else int
-    return [None if v != v else json.dumps(v if type == "number" else whole(v)) for v in values.tolist()]
-
-
 def _check(spec: Spec, signature: Signature) -> None:
     rule = str(spec.get("rule"))
     if rule not in _FIELDS:
@@ -104,14 +98,17 @@ def _check(spec: Spec, signature: Signature) -> None:
         raise ArtefactRefused(f"rule {rule!r} does not suit a task of kind {signature.kind!r}")
     if rule == "column" and signature.kind == "multiclass":
         raise ArtefactRefused("rule 'column' gives one probability; a multiclass task needs one a class")
+    tables = [one["column"] for one in spec.get("inputs", ()) if one["table"] is not None]
+    numbers = [one["column"] for one in spec.get("inputs", ()) if one["table"] is None]
     reads = [spec[key] for key in ("column", "first", "last") if key in spec] + list(spec.get("columns", ()))
+    reads += tables + numbers
     unknown = [name for name in reads if name not in signature.names]
     if unknown:
         raise ArtefactRefused(f"rule {rule!r} reads {', '.join(unknown)}; found {', '.join(signature.names)}")
     arrays = [c.name for c in signature.columns if c.name in reads and c.type == "numbers"]
     if arrays:
         raise ArtefactRefused(f"rule {rule!r} reads one value a row, but {', '.join(arrays)} holds number arrays")
-    strings = [c.name for c in signature.columns if c.name in reads and c.type == "string"]
+    strings = [c.name for c in signature.columns if c.name in set(reads) - set(tables) and c.type == "string"]
     if strings and rule not in ("group_rate", "group_mean"):
         raise ArtefactRefused(f"rule {rule!r} reads numbers, but {', '.join(strings)} holds strings")
 
@@ -120,56 +117,66 @@ def _repeat(values: Any, rows: int) -> Floats:
     return np.tile(np.asarray(values, dtype=np.float64), (rows, 1))
 
 
-def _prior(spec: Spec, columns: Columns, signature: Signature, rows: int) -> Floats:
-    return _repeat(spec["probabilities"], rows)
+def _prior(spec: Spec, signature: Signature) -> Answer:
+    return lambda columns, rows: _repeat(spec["probabilities"], rows)
 
 
-def _most_frequent(spec: Spec, columns: Columns, signature: Signature, rows: int) -> Floats:
-    return _repeat(np.eye(len(signature.classes))[spec["class"]], rows)
+def _most_frequent(spec: Spec, signature: Signature) -> Answer:
+    return lambda columns, rows: _repeat(np.eye(len(signature.classes))[spec["class"]], rows)
 
 
-def _stratified(spec: Spec, columns: Columns, signature: Signature, rows: int) -> Floats:
+def _stratified(spec: Spec, signature: Signature) -> Answer:
     """The draw is a hash of the row, so that the same row always gets the same answer."""
-    keys = [json.dumps(row, sort_keys=True) for row in signatures.to_rows(columns, signature)] or [""] * rows
-    draws = [int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big") / 2**64 for key in keys]
-    edges = np.cumsum(spec["probabilities"])[:-1]
-    return np.eye(len(signature.classes))[np.searchsorted(edges, draws, side="right")]
+    edges, classes = np.cumsum(spec["probabilities"])[:-1], np.eye(len(signature.classes))
+
+    def answer(columns: Columns, rows: int) -> Floats:
+        seen = {name: columns[name] for name in signature.names if name in columns}
+        draws = (row_hashes(seen, rows) >> np.uint64(11)).astype(np.float64) / 2**53
+        return np.asarray(classes[np.searchsorted(edges, draws, side="right")])
+
+    return answer
 
 
-def _looked_up(spec: Spec, columns: Columns, signature: Signature) -> Floats:
+def _group(spec: Spec, signature: Signature) -> Answer:
     column = next(c for c in signature.columns if c.name == spec["column"])
-    table: Mapping[str | None, int] = {key: i for i, key in enumerate(spec["table"])}
+    lookup = Lookup(list(spec["table"]), column.type)
     answers = np.asarray([*spec["table"].values(), spec["default"]], dtype=np.float64)
-    keys = group_keys(columns[column.name], column.type)
-    return answers[np.array([table.get(key, len(table)) for key in keys], dtype=np.int64)]
+    return lambda columns, rows: answers[lookup.codes(columns[column.name])]
 
 
-def _group(spec: Spec, columns: Columns, signature: Signature, rows: int) -> Floats:
-    return _looked_up(spec, columns, signature)
+def _constant(spec: Spec, signature: Signature) -> Answer:
+    return lambda columns, rows: np.full(rows, float(spec["value"]))
 
 
-def _constant(spec: Spec, columns: Columns, signature: Signature, rows: int) -> Floats:
-    return np.full(rows, float(spec["value"]))
+def _column(spec: Spec, signature: Signature) -> Answer:
+    def answer(columns: Columns, rows: int) -> Floats:
+        values = _filled(columns[spec["column"]], spec)
+        return np.column_stack([1 - values, values]) if signature.classifies else values
+
+    return answer
 
 
-def _column(spec: Spec, columns: Columns, signature: Signature, rows: int) -> Floats:
-    values = _filled(columns[spec["column"]], spec)
-    return np.column_stack([1 - values, values]) if signature.classifies else values
+def _window_mean(spec: Spec, signature: Signature) -> Answer:
+    def answer(columns: Columns, rows: int) -> Floats:
+        total, count = np.zeros(rows), np.zeros(rows)
+        for name in spec["columns"]:  # column by column: the window of a million rows need not stand in memory
+            known = ~np.isnan(columns[name])
+            count += known
+            total += np.where(known, columns[name], 0.0)
+        return _filled(np.where(count > 0, total / np.maximum(count, 1), np.nan), spec)
+
+    return answer
 
 
-def _window_mean(spec: Spec, columns: Columns, signature: Signature, rows: int) -> Floats:
-    window = np.column_stack([columns[name] for name in spec["columns"]])
-    known = ~np.isnan(window)
-    count = known.sum(axis=1)
-    mean = np.where(known, window, 0.0).sum(axis=1) / np.maximum(count, 1)
-    return _filled(np.where(count > 0, mean, np.nan), spec)
-
-
-def _drift(spec: Spec, columns: Columns, signature: Signature, rows: int) -> Floats:
+def _drift(spec: Spec, signature: Signature) -> Answer:
     """The last value, moved on by the mean step between the first and the last one."""
-    first, last = columns[spec["first"]], columns[spec["last"]]
-    slope = (last - first) / max(spec["steps"], 1)
-    return _filled(last + spec["horizon"] * np.where(np.isnan(slope), 0.0, slope), spec)
+
+    def answer(columns: Columns, rows: int) -> Floats:
+        first, last = columns[spec["first"]], columns[spec["last"]]
+        slope = (last - first) / max(spec["steps"], 1)
+        return _filled(last + spec["horizon"] * np.where(np.isnan(slope), 0.0, slope), spec)
+
+    return answer
 
 
 def _filled(values: npt.NDArray[Any], spec: Spec) -> Floats:
@@ -178,7 +185,7 @@ def _filled(values: npt.NDArray[Any], spec: Spec) -> Floats:
     return found if default is None else np.where(np.isnan(found), float(default), found)
 
 
-_RULES: Mapping[str, Callable[[Spec, Columns, Signature, int], Floats]] = {
+_RULES: Mapping[str, Callable[[Spec, Signature], Answer]] = {
     "prior": _prior,
     "most_frequent": _most_frequent,
     "stratified": _stratified,
@@ -189,4 +196,6 @@ _RULES: Mapping[str, Callable[[Spec, Columns, Signature, int], Floats]] = {
     "lag": _column,
     "window_mean": _window_mean,
     "drift": _drift,
+    "tree": simple.tree,
+    "linear": simple.linear,
 }

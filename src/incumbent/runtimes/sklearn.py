@@ -24,6 +24,7 @@ from sklearn.pipeline import Pipeline
 from incumbent.errors import ArtefactRefused
 from incumbent.records import Signature
 from incumbent.runtimes.base import Columns, Floats, Opening, n_rows
+from incumbent.runtimes.closed import check_zip
 from incumbent.runtimes.schema import Schema, native
 
 TRUSTED = (
@@ -85,7 +86,11 @@ class Fitted:
 
 
 def load_skops(content: bytes, opening: Opening) -> Fitted:
-    """The estimator of a skops file. Raises ArtefactRefused naming the types that nobody trusts."""
+    """The estimator of a skops file. Raises ArtefactRefused naming the types that nobody trusts. Who is trusted is
+    said by the project's `versions.trust` alone; whatever the file says about it is not read."""
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        raise ArtefactRefused(f"skops does not read this file: found {content[:12]!r}…, expected a zip")
+    check_zip(content, opening.versions.unpacked_mb)
     try:
         found = skops.io.get_untrusted_types(data=content)
     except Exception as error:  # changed bytes make it raise anything
@@ -117,7 +122,10 @@ def load_pickle(content: bytes, opening: Opening) -> Fitted:
 
 
 def pack(estimator: Any, opening: Opening) -> tuple[str, bytes]:
-    """The part of a version that holds an estimator: skops, or a pickle where skops cannot and `versions.pickle`."""
+    """The part of a version that holds an estimator: skops, or a pickle where skops cannot and `versions.pickle`; bytes
+    are those of a skops file."""
+    if isinstance(estimator, bytes):
+        return "native.skops", estimator
     try:
         content = canonical(skops.io.dumps(estimator))
         load_skops(content, opening)

@@ -15,6 +15,7 @@ import msgspec
 from incumbent.clock import wall
 from incumbent.config import Config
 from incumbent.errors import DataError, DecisionRefused
+from incumbent.loop import held
 from incumbent.loop import promote as ledgers
 from incumbent.loop.fold import roles as fold
 from incumbent.loop.meter import Meter
@@ -33,10 +34,16 @@ _ENROL = re.compile(r"/v1/trials/([^/]+)/enrol")
 _MOST_BYTES = 65_536
 
 
-def promote(facts: Facts, proves: Proves, version: str, *, at: Micros, actor: str, reason: str) -> Event:
-    """Make a version the incumbent, by a person's decision, after it was proved."""
+def promote(
+    facts: Facts, proves: Proves, version: str, *, at: Micros, actor: str, reason: str, override: bool = False
+) -> Event:
+    """Make a version the incumbent, by a person's decision, after it was proved.
+
+    DecisionRefused where a verdict of the gate stands against it, unless `override` says that it is not followed.
+    """
+    proves(ledgers.answering(fold(facts.ledger.events()), version))
+    held.settle(facts.ledger, version, overrides=override, at=at, actor=actor, reason=reason)
     roles = fold(facts.ledger.events())
-    proves(ledgers.answering(roles, version))
     return ledgers.promote(facts.ledger, roles, version, at=at, actor=actor, reason=reason)
 
 
@@ -57,6 +64,7 @@ def enrol(facts: Facts, trial: str, enrolled: float, *, at: Micros, actor: str, 
 class _Promote(msgspec.Struct, forbid_unknown_fields=True):
     version: str
     reason: str
+    override: bool = False
 
 
 class _RollBack(msgspec.Struct, forbid_unknown_fields=True):
@@ -94,7 +102,9 @@ class Control:
         facts, proves, at = self._facts, self._proves, wall()
         if path == "/v1/promote":
             asked = _decoded(body, _Promote)
-            return lambda: promote(facts, proves, asked.version, at=at, actor=actor, reason=asked.reason)
+            return lambda: promote(
+                facts, proves, asked.version, at=at, actor=actor, reason=asked.reason, override=asked.override
+            )
         if path == "/v1/rollback":
             back = _decoded(body, _RollBack)
             return lambda: roll_back(facts, proves, at=at, actor=actor, reason=back.reason)

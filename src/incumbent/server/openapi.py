@@ -133,7 +133,10 @@ _SCHEMAS: dict[str, Schema] = {
             )
         }
     ),
-    "PromoteRequest": _object({"version": _TEXT, "reason": _TEXT}),
+    "PromoteRequest": _object(
+        {"version": _TEXT, "reason": _TEXT},
+        {"override": {"type": "boolean", "description": "A verdict of the gate against the version is not followed."}},
+    ),
     "RollbackRequest": _object({"reason": _TEXT}),
     "EnrolRequest": _object(
         {"enrolled": {"type": "number", "description": "The share of the units, larger than now, up to 1."}},

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from incumbent import config as configuration
 from incumbent.config import Config
+from incumbent.engines.contained import Contained, open_predictor
 from incumbent.errors import IncumbentError, VersionError
 from incumbent.records import Version
 from incumbent.runtimes import artefact
@@ -27,7 +28,9 @@ def here(config: Config, blobs: Blobs) -> Proves:
     """Load and prove in this process."""
 
     def prove(version: Version) -> None:
-        artefact.open_version(blobs, version.manifest, config.versions, known=(version.manifest,))
+        predictor = open_predictor(config, version.manifest)
+        if isinstance(predictor, Contained):
+            predictor.close()
 
     return prove
 
@@ -51,7 +54,7 @@ def apart(config: Config, patience_s: float = PATIENCE_S) -> Proves:
 def _main(folder: str, manifest: str) -> int:
     try:
         config = configuration.load(Path(folder))
-        artefact.open_version(open_blobs(config), manifest, config.versions, known=(manifest,))
+        artefact.open_version(open_blobs(config), manifest, config.versions, known=(manifest,), contained=True)
     except IncumbentError as error:
         print(json.dumps({"error": f"{type(error).__name__}: {error}"}))
         return error.exit_code

@@ -5,7 +5,7 @@ names the row and the field. Knows nothing of routes and stores.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -15,6 +15,7 @@ import msgspec
 from incumbent.errors import DataError, IncumbentError, RowError
 from incumbent.loop.answer import State
 from incumbent.loop.asked import Asked
+from incumbent.loop.log import Ids
 from incumbent.records import Json, Micros, Outcome, micros
 from incumbent.runtimes.reading import Reader, Surprise, Values
 from incumbent.server.limits import refuse_shape
@@ -88,7 +89,7 @@ class Limits:
     most_string: int = 100_000
 
 
-def asked(body: bytes, limits: Limits, state: State, new_id: Callable[[Micros], str]) -> Asked:
+def asked(body: bytes, limits: Limits, state: State, new_id: Ids) -> Asked:
     """The rows of a prediction request, read in the signature of the incumbent. Ids that the client left out are made.
 
     Raises Malformed, TooLarge, RowError, and PredictError while there is no incumbent.
@@ -106,7 +107,7 @@ def asked(body: bytes, limits: Limits, state: State, new_id: Callable[[Micros], 
         units = [None if unit is None else _unit(i, unit) for i, unit in enumerate(units)]
     made = {row.id for row in rows} == _NONE
     if made:
-        ids = [new_id(at) for at in ats]
+        ids = new_id.many(ats)
     else:
         ids = [new_id(ats[i]) if row.id is None else _id(i, row.id) for i, row in enumerate(rows)]
     values, texts = _features_of(rows, state.reader, limits)

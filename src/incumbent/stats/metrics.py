@@ -41,7 +41,8 @@ class Metric:
     `low` and `high` bound the row loss where there is one, else the value itself (`inf`: unbounded).
     `row_loss` gives a loss per row, lower is better whatever the metric's direction; None where the metric is
     no mean. `value` gives the metric itself from outputs and truth; `of_mean_loss` gives it from a mean row
-    loss.
+    loss, and is None where that alone does not say it: r2 also needs the spread of the truth, but on the same
+    rows a smaller mean of squared errors is a larger r2, so that the row loss decides the test.
     """
 
     name: str
@@ -82,6 +83,15 @@ These suit the kind: accuracy, average_precision, brier, f1, log_loss, roc_auc, 
     return metric
 
 
+def plain_name(word: str) -> str:
+    """Our name for a metric that people call otherwise; any other word comes back as it is.
+
+    >>> plain_name("MAE"), plain_name("auc"), plain_name("brier")
+    ('absolute_error', 'roc_auc', 'brier')
+    """
+    return _OTHER_WORDS.get(word.lower(), word)
+
+
 def names(kind: str) -> tuple[str, ...]:
     """The names of the metrics that suit `kind`, sorted (numbers also have `quantile_loss_<level>`)."""
     return tuple(sorted(name for name, of in _TABLE if of == kind))
@@ -120,14 +130,14 @@ def from_units(units: npt.ArrayLike) -> Floats:
 
 def brier_binary(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
     """(p₁ - y)², range 0 to 1. Brier, Monthly Weather Review 78 (1950), halved as usual for two classes."""
-    probabilities, index = _classified(outputs, truth, n_classes=2)
+    probabilities, index = classified(outputs, truth, n_classes=2)
     squared: Floats = np.square(probabilities[:, 1] - index)
     return squared
 
 
 def brier_multiclass(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
     """Σ over classes of (p - onehot)², range 0 to 2. Brier (1950)."""
-    probabilities, index = _classified(outputs, truth)
+    probabilities, index = classified(outputs, truth)
     onehot = np.zeros_like(probabilities)
     onehot[np.arange(len(index)), index] = 1.0
     return np.asarray(np.square(probabilities - onehot).sum(axis=1), dtype=np.float64)
@@ -135,14 +145,14 @@ def brier_multiclass(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
 
 def log_loss(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
     """-ln p(truth), p clipped at 1e-15; range 0 to 34.54. Good, J. Royal Statistical Society B 14 (1952)."""
-    probabilities, index = _classified(outputs, truth)
+    probabilities, index = classified(outputs, truth)
     of_truth = np.maximum(probabilities[np.arange(len(index)), index], SMALLEST_PROBABILITY)
     return np.asarray(np.abs(np.log(of_truth)), dtype=np.float64)
 
 
 def zero_one(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
     """1 where the most probable class is not the truth, else 0; among equals the first class counts."""
-    probabilities, index = _classified(outputs, truth)
+    probabilities, index = classified(outputs, truth)
     return np.asarray(probabilities.argmax(axis=1) != index, dtype=np.float64)
 
 
@@ -175,7 +185,7 @@ def roc_auc(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     >>> roc_auc([[.9, .1], [.6, .4], [.65, .35], [.2, .8]], [0, 0, 1, 1])
     0.75
     """
-    score, positive = _scored(outputs, truth)
+    score, positive = scored(outputs, truth)
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     if not n_positive or not n_negative:
         raise DataError("roc_auc needs rows of both classes, found one class only")
@@ -192,7 +202,7 @@ def average_precision(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     >>> round(average_precision([[.9, .1], [.6, .4], [.65, .35], [.2, .8]], [0, 0, 1, 1]), 4)
     0.8333
     """
-    score, positive = _scored(outputs, truth)
+    score, positive = scored(outputs, truth)
     if not positive.any():
         raise DataError("average_precision needs at least one positive row, found none")
     order = np.argsort(-score, kind="stable")
@@ -204,7 +214,7 @@ def average_precision(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 def f1(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     """2·TP / (2·TP + FP + FN) of class 1 (binary), or its mean over the classes that occur (multiclass)."""
-    probabilities, index = _classified(outputs, truth)
+    probabilities, index = classified(outputs, truth)
     predicted = probabilities.argmax(axis=1)
     n_classes = probabilities.shape[1]
     wanted = [1] if n_classes == 2 else range(n_classes)
@@ -216,6 +226,23 @@ def f1(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     if not scores:
         raise DataError("f1 needs a row of class 1 in truth or predictions, found none")
     return math.fsum(scores) / len(scores)
+
+
+def r2(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """1 - Σ(prediction - truth)² / Σ(truth - its mean)²: the share of the spread that is explained; -inf to 1.
+
+    Wright, Journal of Agricultural Research 20 (1921). The mean is that of these rows, so that predicting it
+    gives 0 and anything worse is negative. Raises DataError where every truth is the same.
+
+    >>> r2([1.0, 2.0, 3.0], [1.0, 2.0, 6.0])
+    0.3571428571428571
+    """
+    squared = squared_error(outputs, truth)
+    actual = np.asarray(truth, dtype=np.float64)
+    if not len(actual) or actual.min() == actual.max():
+        raise DataError(f"r2 needs a truth that varies, found {len(actual)} rows that all have the same")
+    spread = math.fsum(np.square(actual - math.fsum(actual) / len(actual)))
+    return 1.0 - math.fsum(squared) / spread
 
 
 # --- the table ---
@@ -298,6 +325,11 @@ _ALL = [
     *_mean_metrics("squared_error", _NUMBERS, squared_error, math.inf, "mean squared error"),
     *_mean_metrics("absolute_error", _NUMBERS, absolute_error, math.inf, "mean absolute error"),
     *_mean_metrics("rmse", _NUMBERS, squared_error, math.inf, "root of the mean squared error", math.sqrt),
+    *(
+        Metric("r2", kind, _NUMBERS, False, 1.0, 0.0, math.inf, squared_error, r2, None,
+               "share of the truth's spread that is explained; tested on the squared error")
+        for kind in _NUMBERS
+    ),
 ]
 _TABLE = {(metric.name, metric.kind): metric for metric in _ALL}
 _OTHER_WORDS = {
@@ -307,6 +339,14 @@ _OTHER_WORDS = {
     "logloss": "log_loss",
     "cross_entropy": "log_loss",
     "error_rate": "zero_one",
+    "r_squared": "r2",
+    "r2_score": "r2",
+    "mean_absolute_error": "absolute_error",
+    "mean_squared_error": "squared_error",
+    "root_mean_squared_error": "rmse",
+    "brier_score": "brier",
+    "ap": "average_precision",
+    "acc": "accuracy",
     "pinball": "quantile_loss_0.5",
     "quantile_loss": "quantile_loss_0.5",
 }
@@ -346,7 +386,7 @@ def _unknown(name: str, kind: str) -> str:
 # --- what comes in ---
 
 
-def _classified(
+def classified(
     outputs: npt.ArrayLike, truth: npt.ArrayLike, n_classes: int | None = None
 ) -> tuple[Floats, Integers]:
     """Probabilities `(n_rows, n_classes)` in 0 to 1 and class indices `(n_rows,)`, checked."""
@@ -376,8 +416,8 @@ def _classified(
     return np.clip(probabilities, 0.0, 1.0), index
 
 
-def _scored(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    probabilities, index = _classified(outputs, truth, n_classes=2)
+def scored(outputs: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    probabilities, index = classified(outputs, truth, n_classes=2)
     return probabilities[:, 1], index == 1
 
 

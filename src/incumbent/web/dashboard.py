@@ -1,16 +1,20 @@
 """The dashboard: who answers, what is behind it, what runs, what the five steps found, the plan, the ledger.
 
 In: the stored facts and the settings. Out: one dictionary, which is the page and its JSON twin. Reads the
-ledger once; sums, draws and decides nothing.
+ledger once; draws and decides nothing. The live loss is the log's own sum, the score the readiness card's.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import get_type_hints
 
+from incumbent import readiness
+from incumbent.clock import wall
 from incumbent.config import Config, Plan
+from incumbent.loop.delivered import Delivered, delivered
 from incumbent.loop.fold import roles as fold
 from incumbent.loop.sentences import sentence
+from incumbent.readiness import Card
 from incumbent.records import Event, Json, Micros, Roles, Step, Version
 from incumbent.storage.opening import Facts
 from incumbent.storage.pictures import Pictures
@@ -44,6 +48,7 @@ MOVES = (
     "WatchStopped",
     "AlarmRaised",
     "RetrainRefused",
+    "Attested",
 )
 PICTURES = {
     "incumbents": ("Who was the incumbent", "Each version's time in office; marks show refusals and alarms."),
@@ -54,6 +59,7 @@ PICTURES = {
     "loss": ("Loss of what was served, by week", "Mean loss of labelled answers; lower is better."),
     "baseline": ("What must be beaten", "The naive rules on held-out rows, with 95 % intervals."),
     "people": ("What people reach", "People, model and baseline with 95 % intervals; the line: a perfect model."),
+    "expect": ("What may be expected", "A quick model on growing shares of the rows, between floor, ceiling and goal."),
     "latency": ("How fast it answers", "Single-row latency against the budget."),
 }
 
@@ -64,6 +70,8 @@ def page(facts: Facts, config: Config, before: int | None = None, every: bool = 
     events = facts.ledger.events()
     roles = fold(events)
     found = lying.all_of(events)
+    totals = facts.log.totals()
+    value = delivered(config, events, roles, facts.log, totals)
     return {
         "task": task(config),
         "incumbent": _incumbent(roles, events),
@@ -72,8 +80,10 @@ def page(facts: Facts, config: Config, before: int | None = None, every: bool = 
         "watch": _watch(roles, events),
         "steps": [_step(found, name, question, command) for name, question, command in STEPS],
         "plan": plan(config),
+        "delivered": expected(value),
+        "readiness": _short(readiness.card(config, facts, wall(), events, totals, value)),
         "pictures": pictures(config, facts),
-        "counts": asdict(facts.log.totals()),
+        "counts": asdict(totals),
         "ledger": ledger(events, roles, before, every),
     }
 
@@ -104,18 +114,23 @@ def plan(config: Config) -> list[dict[str, Json]]:
     """The answers of the onset. `answer` is None where nothing was said; `write` says what to write."""
     hints = get_type_hints(Plan)
     told = []
-    for setting in fields(Plan):
-        value = getattr(config.plan, setting.name)
-        unit = setting.metadata["unit"]
-        answer = ", ".join(value) if isinstance(value, tuple) else words.number(value)
-        example = {str: '"…"', float: "1.0"}.get(hints[setting.name], '["…"]')
+    for setting, answer in config.plan.answers():
+        unit = config.task.metric if setting.name == "goal" else setting.metadata["unit"]
+        example = {str: '"…"', tuple[str, ...]: '["…"]'}.get(hints[setting.name], "1.0")
         told.append({
             "key": setting.name,
             "question": setting.metadata["sentence"],
-            "answer": f"{answer} {unit}".strip() if value else None,
+            "answer": f"{answer} {unit}".strip() if answer else None,
             "write": f"{setting.name} = {example}",
         })  # fmt: skip
     return told
+
+
+def expected(one: Delivered) -> dict[str, Json] | None:
+    """What was expected beside what is delivered; None where nobody expected anything (`expect` was not run)."""
+    if one.expected_at is None and one.goal is None:
+        return None
+    return {**asdict(one), "held_out_reaches": one.reaches(one.held_out), "live_reaches": one.reaches(one.live)}
 
 
 def pictures(config: Config, facts: Facts) -> list[dict[str, Json]]:
@@ -175,6 +190,12 @@ def _incumbent(roles: Roles, events: Sequence[Event]) -> dict[str, Json] | None:
         "reason": since.reason,
         "is_baseline": roles.incumbent == roles.baseline,
     }
+
+
+def _short(card: Card) -> dict[str, Json]:
+    """The score and its four groups; the lines are on the page of the card."""
+    found = card.to_dict()
+    return {key: found[key] for key in ("score", "band", "groups")}
 
 
 def _behind(roles: Roles) -> list[dict[str, Json]]:

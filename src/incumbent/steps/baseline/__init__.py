@@ -1,49 +1,62 @@
 """Step 1. What must be beaten: every naive rule that suits the task, the best first.
 
-In: typed feature columns and truth (class index, or number), and later rows held out. Out: rule
-specifications for `runtimes.rule`, and one Evidence each with the held-out value of the metric and its 95 %
+In: typed feature columns and truth (class index, or number), later rows held out, and what references said of them.
+Out: rule specifications for `runtimes.rule`, and one Evidence each with the held-out value of the metric and its 95 %
 interval. Registers nothing.
 
-    rules   which naive rules suit the kind, fitted on the training rows
-    traps   a feature that knows the target, rows on both sides of the split
+    held      the rows to be judged on, the origins of a forecast, references
+    groups    a column as groups, and their rates or means
+    rules     which naive rules suit the kind, fitted on the training rows
+    simple    a tree of depth 3 and a straight line
+    scoring   the value of each rule and reference, with its interval
+    traps     what makes these values worthless
+    score     is a score that somebody has good?
+    expect    floor, ceiling and goal, with `noise` (equal rows) and `quick` (a model on growing shares)
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from incumbent.config import Task
+from incumbent.config import Baseline, Task
 from incumbent.errors import ConfigError, DataError
 from incumbent.records import Evidence, Json, Micros, Signature
 from incumbent.runtimes.base import Columns, Floats, n_rows
-from incumbent.runtimes.rule import Rule
-from incumbent.stats.compare import PairedDifference, bootstrap_difference, paired
 from incumbent.stats.metrics import Metric
 from incumbent.steps import Proposal, StepResult
 from incumbent.steps.baseline import traps
+from incumbent.steps.baseline.held import HeldOut, Ints, Origin, Reference, taken
 from incumbent.steps.baseline.rules import NaiveRule, rules
+from incumbent.steps.baseline.score import judge, refuse_impossible
+from incumbent.steps.baseline.scoring import LAST_VALUE, Score, scores
 
-N_RESAMPLES = 200
-ALPHA = 0.025
-"""Each end of the interval: together 95 %."""
+__all__ = ["HeldOut", "NaiveRule", "Origin", "Reference", "Score", "fit", "judge", "refuse_impossible"]
 
 Labels = npt.NDArray[np.generic]
-HeldOut = tuple[Columns, Labels, npt.NDArray[np.int64] | None]
+Held = HeldOut | tuple[Columns, Labels, Ints | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
-    """The held-out value of the metric for one rule, with its 95 % interval (None: too few blocks)."""
+class _Training:
+    """The rows that rules are fitted on, and how the task is judged."""
 
-    rule: NaiveRule
-    value: float
-    lower: float | None
-    upper: float | None
-    n_rows: int
-    n_blocks: int
-    scaled: float | None = None
+    columns: Columns
+    target: Floats
+    signature: Signature
+    metric: Metric
+    task: Task
+    settings: Baseline
+
+    def rules(self, wanted: set[str] | None = None) -> list[NaiveRule]:
+        return rules(
+            self.columns, self.target, self.signature, self.metric, self.task, self.settings, wanted=wanted
+        )
+
+    def with_rows(self, columns: Columns, target: Floats) -> "_Training":
+        joined = {name: np.concatenate([values, columns[name]]) for name, values in self.columns.items()}
+        both = np.concatenate([self.target, target])
+        return _Training(joined, both, self.signature, self.metric, self.task, self.settings)
 
 
 def fit(
@@ -52,35 +65,55 @@ def fit(
     signature: Signature,
     metric: Metric,
     task: Task,
-    held_out: HeldOut | None = None,
+    held_out: Held | None = None,
     *,
+    settings: Baseline | None = None,
+    references: tuple[Reference, ...] = (),
     only: str = "",
     at: Micros = 0,
 ) -> StepResult:
     """Fit the naive rules on `columns` (n rows) and `truth` (n,), and order them by their held-out value.
 
-    `held_out` = (columns, truth, block of each row or None). Without it rules come in a fixed order and
-    without evidence. `only` fits the one rule of that description (a refit on more rows). Raises DataError
-    when no row is labelled, one class only occurs or a number is missing, ConfigError for a description
-    nobody knows.
+    The best rule that may become the baseline comes first, in evidence and proposals; the other rules follow by their
+    value, then small models and `references`, which have evidence and no proposal. `rank` is the place among all.
+    Without `held_out` rules come in a fixed order and without evidence. `only` fits the one rule of that description
+    (a refit on more rows). Raises DataError when no row is labelled, one class only occurs, a number is missing or a
+    reference does not suit, ConfigError for a description nobody knows.
     """
     target = _checked(truth, columns, signature)
-    if signature.classifies and len(np.unique(target)) == 1:
+    if signature.classifies and target.min() == target.max():
         only_class = signature.classes[int(target[0])]
         raise DataError(f"all {len(target)} labels are {only_class!r}, expected two classes or more")
-    fitted = rules(columns, target, signature, metric, task, every=bool(only))
-    if only:
-        fitted = [rule for rule in fitted if rule.description == only]
-        if not fitted:
-            raise ConfigError(f"no naive rule for these rows is described as {only!r}")
+    training = _Training(columns, target, signature, metric, task, settings or Baseline())
+    fitted = training.rules({only} if only else None)
+    if only and not fitted:
+        raise ConfigError(f"no naive rule for these rows is described as {only!r}")
     if held_out is None:
         return StepResult((), tuple(_proposal(rule) for rule in fitted))
-    held_columns, held_truth, blocks = held_out
-    held = _checked(held_truth, held_columns, signature)
-    scores = _scores(fitted, held_columns, held, blocks, signature, metric)
-    warned = _warnings(columns, target, held_columns, held, signature, metric, scores)
-    evidence = [_evidence(rank, scores, metric, at, warned) for rank in range(len(scores))]
-    return StepResult(tuple(evidence), tuple(_proposal(score.rule) for score in scores))
+    return _judged(training, fitted, HeldOut(*held_out), references, at)
+
+
+def _judged(
+    training: _Training, fitted: list[NaiveRule], held: HeldOut, references: tuple[Reference, ...], at: Micros
+) -> StepResult:
+    truth = _checked(held.truth, held.columns, training.signature)
+    names = {rule.description for rule in fitted}
+
+    def refit(known: Ints) -> list[NaiveRule]:
+        return training.with_rows(taken(held.columns, known), truth[known]).rules(names)
+
+    found = scores(fitted, held, truth, training.signature, training.metric, refit, references)
+    ordered = _ordered(found, training.metric, training.settings)
+    if not ordered or not ordered[0].may_answer:
+        raise DataError(
+            f"{training.metric.name} has no value for any naive rule on {len(truth)} held-out rows: hold out more, "
+            "so that every class occurs"
+        )
+    warned = _warnings(training, held, truth, ordered)
+    ranks = {id(score): i + 1 for i, score in enumerate(_by_value(ordered, training.metric))}
+    evidence = tuple(_evidence(i, ranks, ordered, training.metric, at, warned) for i in range(len(ordered)))
+    proposals = tuple(_proposal(s.rule) for s in ordered if s.rule and _may_stay(s, training.settings))
+    return StepResult(evidence, proposals)
 
 
 def _checked(truth: Labels, columns: Columns, signature: Signature) -> Floats:
@@ -106,125 +139,71 @@ def _proposal(rule: NaiveRule) -> Proposal:
     return Proposal(rule.spec, "rule", rule.description, f"rule:{rule.spec['rule']}", facts=facts)
 
 
-# --- scoring ----------------------------------------------------------------------------------------------
+# --- order ------------------------------------------------------------------------------------------------
 
 
-def _scores(
-    fitted: list[NaiveRule],
-    columns: Columns,
-    held: Floats,
-    blocks: npt.NDArray[np.int64] | None,
-    signature: Signature,
-    metric: Metric,
-) -> list[Score]:
-    """The best first; rules for which the metric has no value (f1 without a positive) are left out."""
-    found = [_score(rule, columns, held, blocks, signature, metric) for rule in fitted]
-    scores = [score for score in found if score is not None]
-    if not scores:
-        raise DataError(
-            f"{metric.name} has no value for any naive rule on {len(held)} held-out rows: hold out more, "
-            "so that every class occurs"
-        )
-    if signature.kind == "forecast":
-        last = next(score.value for score in scores if score.rule.description == "last value")
-        scores = [_scaled(score, last) for score in scores]
-    return sorted(scores, key=lambda score: score.value if metric.lower_is_better else -score.value)
+def _may_stay(score: Score, settings: Baseline) -> bool:
+    """May it become the baseline? A small model only where the project says so."""
+    return score.rule is not None and (score.rule.role != "simple" or settings.simple == "incumbent")
 
 
-def _score(
-    rule: NaiveRule,
-    columns: Columns,
-    held: Floats,
-    blocks: npt.NDArray[np.int64] | None,
-    signature: Signature,
-    metric: Metric,
-) -> Score | None:
-    answering = Rule(rule.spec, signature)
-    output = answering.predict(columns) if columns else answering.answer(len(held))
-    truth = held.astype(np.int64) if signature.classifies else held
-    try:
-        value = metric.value(output, truth)
-        ends = _interval(output, truth, blocks, metric)
-    except (DataError, ValueError):  # no value of this metric for this rule: it is left out, see _scores
-        return None
-    return Score(rule, value, *ends[:2], len(held), ends[2])
+def _by_value(found: list[Score], metric: Metric) -> list[Score]:
+    return sorted(found, key=lambda score: score.found.value if metric.lower_is_better else -score.found.value)
 
 
-def _interval(
-    output: Floats, truth: Labels, blocks: npt.NDArray[np.int64] | None, metric: Metric
-) -> tuple[float | None, float | None, int]:
-    """The 95 % interval of the value: that of the distance to a perfect prediction."""
-    if metric.row_loss is not None and metric.of_mean_loss is not None:
-        losses = metric.row_loss(output, truth)
-        found = paired(losses, np.zeros(len(losses)), blocks=blocks, alpha=ALPHA)
-        bounds = [min(max(bound, metric.low), metric.high) for bound in (found.lower, found.upper)]
-        ends = sorted(metric.of_mean_loss(bound) for bound in bounds)
-        return *_finite(found, *ends), found.n_blocks
-    perfect = np.eye(output.shape[1])[truth.astype(np.int64)]
-    found = bootstrap_difference(
-        metric, truth, output, perfect, blocks=blocks, alpha=ALPHA, n_resamples=N_RESAMPLES
-    )
-    ends = sorted((metric.perfect - found.lower, metric.perfect - found.upper))
-    return *_finite(found, *ends), found.n_blocks
-
-
-def _finite(found: PairedDifference, lower: float, upper: float) -> tuple[float | None, float | None]:
-    return (lower, upper) if math.isfinite(found.standard_error) else (None, None)
-
-
-def _scaled(score: Score, last: float) -> Score:
-    """With the value as a share of the last value's (Hyndman & Koehler 2006 scale the absolute error
-    alike).
-    """
-    scaled = score.value / last if last else None
-    return Score(score.rule, score.value, score.lower, score.upper, score.n_rows, score.n_blocks, scaled)
+def _ordered(found: list[Score], metric: Metric, settings: Baseline) -> list[Score]:
+    """Rules by their value, then what is only listed."""
+    by_value = _by_value(found, metric)
+    return sorted(by_value, key=lambda score: not _may_stay(score, settings))
 
 
 # --- what is said -----------------------------------------------------------------------------------------
 
 
-def _warnings(
-    columns: Columns,
-    target: Floats,
-    held_columns: Columns,
-    held: Floats,
-    signature: Signature,
-    metric: Metric,
-    scores: list[Score],
-) -> list[dict[str, Json]]:
-    found = traps.leaks(columns, target, held_columns, held, signature, metric)
-    found += traps.twice(columns, target, held_columns, held)
-    best = scores[0]
-    if signature.kind == "forecast" and best.rule.season and best.scaled is not None:
-        sentence = (
-            f"the last value is the wrong baseline: {best.rule.description} has {best.scaled:.2f} of its loss"
-        )
-        found.append({"trap": "season", "season": best.rule.season, "sentence": sentence})
-    if not signature.classifies and target.min() == target.max():
-        found.append({"trap": "constant", "sentence": f"every training row has the target {target[0]:g}"})
+def _warnings(training: _Training, held: HeldOut, truth: Floats, ordered: list[Score]) -> list[dict[str, Json]]:
+    signature, metric = training.signature, training.metric
+    found = traps.direction(metric, truth, signature, ordered)
+    found += traps.leaks(training.columns, training.target, held.columns, truth, signature, metric)
+    found += traps.twice(training.columns, training.target, held.columns, truth)
+    found += traps.one_value(training.target, truth, signature)
+    found += traps.last_value(ordered) + traps.simple_is_better(ordered, metric, held.blocks)
     return found
 
 
 def _evidence(
-    rank: int, scores: list[Score], metric: Metric, at: Micros, warned: list[dict[str, Json]]
+    place: int, ranks: dict[int, int], ordered: list[Score], metric: Metric, at: Micros, warned: list[dict[str, Json]]
 ) -> Evidence:
-    score = scores[rank]
+    score = ordered[place]
+    found, rule = score.found, score.rule
     numbers: dict[str, Json] = {
-        "rank": rank + 1, "rule": score.rule.spec["rule"], "metric": metric.name, "value": score.value,
-        "lower": score.lower, "upper": score.upper, "perfect": metric.perfect, "n_rows": score.n_rows,
-        "n_blocks": score.n_blocks, "scaled": score.scaled, "season": score.rule.season,
-        "warnings": warned if rank == 0 else [],
-    }  # fmt: skip
-    sentence = f"{_line(score, metric)} on {score.n_rows:,} held-out rows; perfect is {metric.perfect:g}."
-    if rank == 0:
-        others = "; ".join(_line(other, metric) for other in scores[1:3])
-        sentence = f"Best of {len(scores)} naive rules: {sentence}" + (f" Then {others}." if others else "")
+        "rank": ranks[id(score)], "rule": rule.spec["rule"] if rule else "reference",
+        "role": rule.role if rule else "reference", "metric": metric.name, "value": found.value,
+        "lower": found.lower, "upper": found.upper, "perfect": metric.perfect, "n_rows": found.n_rows,
+        "n_blocks": found.n_blocks, "scaled": score.scaled, "season": rule.season if rule else 0,
+        "origins": list(score.origins), "warnings": warned if place == 0 else [],
+    } | dict(score.facts)  # fmt: skip
+    if found.losses is not None:
+        numbers["mean_loss"] = float(np.mean(found.losses))
+    sentence = f"{_line(score, metric)} on {found.n_rows:,} held-out rows; perfect is {metric.perfect:g}."
+    if place == 0:
+        others = "; ".join(_line(other, metric) for other in ordered[1:3])
+        n_rules = sum(1 for other in ordered if other.rule and other.rule.role != "simple")
+        sentence = f"Best of {n_rules} naive rules: {sentence}" + (f" Then {others}." if others else "")
         sentence += "".join(f" Warning: {warning['sentence']}." for warning in warned)
-    verdict = "best" if rank == 0 else "beaten"
-    return Evidence("baseline", score.rule.description, verdict, sentence, at, None, numbers)
+    return Evidence("baseline", score.name, _verdict(place, score), sentence, at, None, numbers)
+
+
+def _verdict(place: int, score: Score) -> str:
+    """best, beaten, listed (a small model) or reference (it cannot answer new rows)."""
+    if place == 0:
+        return "best"
+    if score.rule is None:
+        return "reference"
+    return "listed" if score.rule.role == "simple" else "beaten"
 
 
 def _line(score: Score, metric: Metric) -> str:
-    interval = "" if score.lower is None else f" (95 %: {score.lower:.4g} to {score.upper:.4g})"
-    scaled = "" if score.scaled is None else f", {score.scaled:.2f} × the last value's"
-    return f"{score.rule.description}: {metric.name} {score.value:.4g}{interval}{scaled}"
+    found = score.found
+    interval = "" if found.lower is None else f" (95 %: {found.lower:.4g} to {found.upper:.4g})"
+    scaled = "" if score.scaled is None or score.name == LAST_VALUE else f", {score.scaled:.2f} × the last value's"
+    return f"{score.name}: {metric.name} {found.value:.4g}{interval}{scaled}"

@@ -96,12 +96,15 @@ class Measured:
 
 
 def judged_by(metric: Metric) -> Metric:
-    """The metric that people and model are compared by: accuracy for classes, the task's own for numbers.
+    """The metric that people and model are compared by: accuracy for classes, the task's own for numbers (squared error
+    where that is no mean over rows).
 
     >>> judged_by(metrics.get("log_loss", "binary")).name, judged_by(metrics.get("rmse", "regression")).name
     ('accuracy', 'rmse')
     """
-    return metrics.get("accuracy", metric.kind) if metric.kind in ("binary", "multiclass") else metric
+    if metric.kind in ("binary", "multiclass"):
+        return metrics.get("accuracy", metric.kind)
+    return metric if metric.row_loss is not None else metrics.get("squared_error", metric.kind)
 
 
 def compare(

@@ -1,30 +1,30 @@
 """Which naive rules suit a task, fitted on its training rows.
 
 In: typed columns, truth, signature, metric, task. Out: `NaiveRule`s, specifications that `runtimes.rule`
-runs. Where a rule has a choice (which column, which season) it is made on the training rows alone. Scores
-nothing.
+runs. Where a rule has a choice (which column, which season) it is made on the training rows alone, and on at
+most 200,000 of them, evenly over all. Scores nothing.
 """
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from incumbent.config import Task
+from incumbent.config import Baseline, Task
 from incumbent.errors import DataError
-from incumbent.records import ColumnType, Json, Signature
+from incumbent.records import Json, Signature
 from incumbent.runtimes.base import Columns, Floats
-from incumbent.runtimes.rule import group_keys
 from incumbent.stats import metrics
 from incumbent.stats.metrics import Metric
+from incumbent.steps.baseline import simple
+from incumbent.steps.baseline.groups import Codes, Groups, group_table, groups_of
+from incumbent.steps.baseline.held import evenly, taken
 
-SMOOTHING = 10.0
-"""Rows of the overall rate mixed into each group (Cestnik, ECAI 1990): a group of 10 rows counts half."""
-MOST_GROUPS = 1_000
-MOST_NUMBER_GROUPS = 50
+MOST_CHOOSING = 200_000
 SEASON_GAIN = 0.98
 """A season is found where its lag's loss is at most this share of the losses of the lags beside it."""
 
@@ -32,41 +32,54 @@ AS_GOOD = 1.1
 """Among seasons about as good (7, 14, 21 …) the shortest is the one."""
 
 Spec = dict[str, Json]
-Codes = npt.NDArray[np.int64]
 Loss = Callable[[npt.ArrayLike, npt.ArrayLike], Floats]
+Wanted = Collection[str] | None
+"""Descriptions of the rules to fit; None: the data choose."""
 
 
 @dataclass(frozen=True, slots=True)
 class NaiveRule:
-    """A rule by its description (the same words name it after a refit), and what `runtimes.rule` needs."""
+    """A rule by its description (the same words name it after a refit), and what `runtimes.rule` needs.
+
+    `role` is "rule", "declared" (a column that the project names) or "simple" (a small model).
+    """
 
     description: str
     spec: Spec
     season: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Groups:
-    """A column as groups: `codes` (n,) index `keys`, -1 where the column is null."""
-
-    codes: Codes
-    keys: tuple[str, ...]
+    role: Literal["rule", "declared", "simple"] = "rule"
 
 
 def rules(
-    columns: Columns, target: Floats, signature: Signature, metric: Metric, task: Task, *, every: bool = False
+    columns: Columns,
+    target: Floats,
+    signature: Signature,
+    metric: Metric,
+    task: Task,
+    settings: Baseline | None = None,
+    *,
+    wanted: Wanted = None,
 ) -> list[NaiveRule]:
-    """The rules that suit the kind. `every`: all columns and seasons, not only the one that the data
-    choose.
-    """
+    """The rules that suit the kind. `wanted`: those of these descriptions, whatever the data would choose."""
+    settings = settings or Baseline()
     loss = row_loss(metric, signature)
+    declared = _declared_rules(settings.columns, target, signature)
     if signature.kind == "forecast":
-        return _series_rules(columns, target, task, loss, every)
-    grouped = _group_rules(columns, target, signature, loss, every)
-    if signature.kind == "multiclass":
-        return _class_rules(target, signature) + grouped
-    simple = _class_rules(target, signature) if signature.classifies else _number_rules(target, metric)
-    return simple + grouped + _given_rules(columns, target, signature, loss, every)
+        found = _series_rules(columns, target, task, loss, wanted) + declared
+        return found if wanted is None else [rule for rule in found if rule.description in wanted]
+    small = settings.simple != "off" and (wanted is None or bool(_SIMPLE & set(wanted)))
+    groups = _groups(columns, signature, None if small else wanted)
+    plain = _class_rules(target, signature) if signature.classifies else _number_rules(target, metric)
+    found = plain + _group_rules(groups, target, signature, loss, wanted) + declared
+    if signature.kind != "multiclass":
+        found += _given_rules(columns, target, signature, loss, wanted, {rule.description for rule in declared})
+    if small:
+        models = simple.models(columns, target, signature, groups)
+        found += [NaiveRule(name, spec, role="simple") for name, spec in models]
+    return found if wanted is None else [rule for rule in found if rule.description in wanted]
+
+
+_SIMPLE = {simple.TREE, simple.LINE, simple.LOGISTIC}
 
 
 def row_loss(metric: Metric, signature: Signature) -> Loss:
@@ -77,36 +90,13 @@ def row_loss(metric: Metric, signature: Signature) -> Loss:
     return loss
 
 
-def groups_of(values: npt.NDArray[np.generic], kind: ColumnType) -> Groups | None:
-    """The groups of a column; None where it has one, or too many to be groups (or is a measure or a time)."""
-    if kind in ("number", "timestamp", "numbers"):
-        return None
-    null = (
-        np.array([value is None for value in values], dtype=np.bool_)
-        if kind == "string"
-        else np.isnan(values.astype(float))
-    )
-    if null.all():
-        return None
-    distinct, inverse = np.unique(
-        values[~null].astype(str if kind == "string" else float), return_inverse=True
-    )
-    most = MOST_GROUPS if kind == "string" else MOST_NUMBER_GROUPS
-    if not 2 <= len(distinct) + bool(null.any()) <= most:
-        return None
-    codes = np.full(len(values), -1, dtype=np.int64)
-    codes[~null] = inverse
-    return Groups(codes, tuple(str(key) for key in group_keys(distinct, kind)))
-
-
-def group_table(codes: Codes, n_groups: int, target: Floats, signature: Signature) -> tuple[Floats, Floats]:
-    """(n_groups, width) smoothed rates or means, and the overall one (width,); width 1 for numbers."""
-    hot = np.eye(len(signature.classes))[target.astype(np.int64)] if signature.classifies else target[:, None]
-    overall = np.array([math.fsum(column) for column in hot.T]) / len(target)
-    known = codes >= 0
-    sizes = np.bincount(codes[known], minlength=n_groups)[:, None]
-    sums = np.column_stack([np.bincount(codes[known], column[known], n_groups) for column in hot.T])
-    return (sums + SMOOTHING * overall) / (sizes + SMOOTHING), overall
+def _groups(columns: Columns, signature: Signature, wanted: Wanted) -> dict[str, Groups]:
+    found = {
+        column.name: groups_of(columns[column.name], column.type)
+        for column in signature.columns
+        if wanted is None or _grouped(column.name, signature) in wanted
+    }
+    return {name: groups for name, groups in found.items() if groups is not None}
 
 
 def _class_rules(target: Floats, signature: Signature) -> list[NaiveRule]:
@@ -128,73 +118,100 @@ def _number_rules(target: Floats, metric: Metric) -> list[NaiveRule]:
 
 
 def _group_rules(
-    columns: Columns, target: Floats, signature: Signature, loss: Loss, every: bool
+    groups: Mapping[str, Groups], target: Floats, signature: Signature, loss: Loss, wanted: Wanted
 ) -> list[NaiveRule]:
     """The best single column's rates or means: chosen on the later half of the rows, fitted on the half
     before.
     """
-    candidates = {
-        column.name: groups
-        for column in signature.columns
-        if (groups := groups_of(columns[column.name], column.type)) is not None
-    }
-    if not every and len(candidates) > 1:
-        losses = {name: _later_loss(groups, target, signature, loss) for name, groups in candidates.items()}
-        best = min(losses, key=lambda name: losses[name])
-        candidates = {best: candidates[best]}
-    return [_group_rule(name, groups, target, signature) for name, groups in candidates.items()]
+    said = {name: _grouped(name, signature) for name in groups}
+    names = [name for name in groups if wanted is None or said[name] in wanted]
+    if wanted is None and len(names) > 1:
+        places = evenly(len(target), MOST_CHOOSING)
+        losses = {name: _later_loss(groups[name], places, target, signature, loss) for name in names}
+        names = [min(names, key=lambda name: losses[name])]
+    return [NaiveRule(said[name], _group_spec(name, groups[name], target, signature)) for name in names]
 
 
-def _group_rule(name: str, groups: Groups, target: Floats, signature: Signature) -> NaiveRule:
+def _grouped(name: str, signature: Signature) -> str:
+    return f"{'rate' if signature.classifies else 'mean'} by {name}"
+
+
+def _group_spec(name: str, groups: Groups, target: Floats, signature: Signature) -> Spec:
     table, overall = group_table(groups.codes, len(groups.keys), target, signature)
     shape = (lambda row: row.tolist()) if signature.classifies else (lambda row: float(row[0]))
-    spec: Spec = {
+    return {
         "rule": "group_rate" if signature.classifies else "group_mean",
         "column": name,
         "table": {key: shape(row) for key, row in zip(groups.keys, table, strict=True)},
         "default": shape(overall),
     }
-    return NaiveRule(f"{'rate' if signature.classifies else 'mean'} by {name}", spec)
 
 
-def _later_loss(groups: Groups, target: Floats, signature: Signature, loss: Loss) -> float:
-    half = (len(target) + 1) // 2
-    table, overall = group_table(groups.codes[:half], len(groups.keys), target[:half], signature)
-    predicted = np.vstack([table, overall])[groups.codes[half:]]  # code -1 is the last row: the overall rate
+def _later_loss(groups: Groups, places: Codes, target: Floats, signature: Signature, loss: Loss) -> float:
+    half = (len(places) + 1) // 2
+    first, later = places[:half], places[half:]
+    table, overall = group_table(groups.codes[first], len(groups.keys), target[first], signature)
+    predicted = np.vstack([table, overall])[groups.codes[later]]  # code -1 is the last row: the overall rate
     shown = predicted if signature.classifies else predicted[:, 0]
-    return math.fsum(loss(shown, target[half:]))
+    return math.fsum(loss(shown, target[later]))
 
 
 def _given_rules(
-    columns: Columns, target: Floats, signature: Signature, loss: Loss, every: bool
+    columns: Columns, target: Floats, signature: Signature, loss: Loss, wanted: Wanted, declared: set[str]
 ) -> list[NaiveRule]:
     """Columns that already are a prediction: taken as they are, they beat the overall rate or the mean."""
-    shares = np.array([1 - target.mean(), target.mean()]) if signature.classifies else target.mean()
-    to_beat = math.fsum(loss(np.broadcast_to(shares, (len(target), *np.shape(shares))), target))
+    places = evenly(len(target), MOST_CHOOSING)
+    truth, rate = target[places], math.fsum(target) / len(target)
+    overall = np.array([1 - rate, rate]) if signature.classifies else np.asarray(rate)
+    to_beat = math.fsum(loss(np.broadcast_to(overall, (len(truth), *overall.shape)), truth))
     found: list[tuple[float, str]] = []
     for column in signature.columns:
-        values = columns[column.name]
-        if column.type not in ("number", "integer") or not np.isfinite(values).all():
+        said = _as_it_is(column.name)
+        if column.type not in ("number", "integer") or said in declared or (wanted is not None and said not in wanted):
             continue
-        if signature.classifies and (values.min() < 0.0 or values.max() > 1.0):
+        if not _may_be_prediction(columns[column.name], signature):
             continue
+        values = columns[column.name][places]
         shown = np.column_stack([1 - values, values]) if signature.classifies else values
-        total = math.fsum(loss(shown, target))
-        if every or total < to_beat:
+        total = math.fsum(loss(shown, truth))
+        if wanted is not None or total < to_beat:
             found.append((total, column.name))
-    chosen = sorted(found) if every else sorted(found)[:1]
+    chosen = sorted(found) if wanted is not None else sorted(found)[:1]
     return [
-        NaiveRule(
-            f"column {name} as it is", {"rule": "column", "column": name, "default": float(target.mean())}
-        )
-        for _, name in chosen
+        NaiveRule(_as_it_is(name), {"rule": "column", "column": name, "default": rate}) for _, name in chosen
     ]
+
+
+def _may_be_prediction(values: npt.NDArray[np.generic], signature: Signature) -> bool:
+    low, high = float(np.min(values)), float(np.max(values))  # NaN where one is
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return False
+    return not signature.classifies or (low >= 0.0 and high <= 1.0)
+
+
+def _declared_rules(names: tuple[str, ...], target: Floats, signature: Signature) -> list[NaiveRule]:
+    """Features that the project says are predictions: always shown. A column that is no feature is a reference."""
+    types = {column.name: column.type for column in signature.columns}
+    usable = [name for name in names if types.get(name) in ("number", "integer", "boolean")]
+    if signature.kind == "multiclass":  # one number a row says no probability of each class
+        return []
+    default = math.fsum(target) / len(target)
+    return [
+        NaiveRule(_as_it_is(name), {"rule": "column", "column": name, "default": default}, role="declared")
+        for name in usable
+    ]
+
+
+def _as_it_is(name: str) -> str:
+    return f"column {name} as it is"
 
 
 # --- series -----------------------------------------------------------------------------------------------
 
 
-def _series_rules(columns: Columns, target: Floats, task: Task, loss: Loss, every: bool) -> list[NaiveRule]:
+def _series_rules(
+    columns: Columns, target: Floats, task: Task, loss: Loss, wanted: Wanted
+) -> list[NaiveRule]:
     """Rules on lag columns: `lag_1` is the last known value, the target lies `horizon` steps after it."""
     depth = 0
     while f"lag_{depth + 1}" in columns:
@@ -210,7 +227,7 @@ def _series_rules(columns: Columns, target: Floats, task: Task, loss: Loss, ever
         )
     found += [_window(f"mean of the last {width} values", range(1, width + 1), mean)
               for width in sorted({min(7, depth), depth} - {1})]  # fmt: skip
-    seasons = _seasons(columns, target, task, depth, loss, every)
+    seasons = _seasons(columns, target, task, depth, loss, wanted)
     for season in seasons:
         steps = range(_lag_of_season(season, task.horizon), depth + 1, season)
         if steps[0] > 1:  # else it is the last value
@@ -233,12 +250,18 @@ def _lag_of_season(season: int, horizon: int) -> int:
     return math.ceil(horizon / season) * season - horizon + 1
 
 
-def _seasons(columns: Columns, target: Floats, task: Task, depth: int, loss: Loss, every: bool) -> list[int]:
+def _seasons(
+    columns: Columns, target: Floats, task: Task, depth: int, loss: Loss, wanted: Wanted
+) -> list[int]:
     """The season given, or the one found: the best lag among those that beat both lags beside them."""
     possible = [s for s in range(2, depth + task.horizon) if _lag_of_season(s, task.horizon) <= depth]
-    if every or task.season:
-        return [s for s in possible if every or s == task.season]
-    losses = {k: _lag_loss(columns[f"lag_{k}"], target, loss) for k in range(1, depth + 1)}
+    if wanted is not None:
+        return [s for s in possible if any(said.endswith(f"(season {s})") for said in wanted)]
+    if task.season:
+        return [s for s in possible if s == task.season]
+    places = evenly(len(target), MOST_CHOOSING)
+    lags = taken({name: columns[name] for name in (f"lag_{k}" for k in range(1, depth + 1))}, places)
+    losses = {k: _lag_loss(lags[f"lag_{k}"], target[places], loss) for k in range(1, depth + 1)}
     peaks = []
     for season in possible:
         k = _lag_of_season(season, task.horizon)

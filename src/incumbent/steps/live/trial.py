@@ -305,8 +305,8 @@ def _pair_means(blocks: Sequence[BlockSum]) -> dict[str, float | None]:
 
 def _values(losses: Mapping[str, float | None], metric: Metric) -> dict[str, Json]:
     """Mean loss an arm, and the metric's own value where it follows from the mean loss."""
-    of_mean = metric.of_mean_loss or float
-    values = {arm: None if loss is None else of_mean(loss) for arm, loss in losses.items()}
+    of_mean = metric.of_mean_loss
+    values = {arm: None if loss is None or of_mean is None else of_mean(loss) for arm, loss in losses.items()}
     return {"loss": dict(losses), "value": values}
 
 

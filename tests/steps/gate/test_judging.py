@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import stats
 
+from incumbent import config
 from incumbent.config import Gate
-from incumbent.errors import ConfigError, NotEnoughData
-from incumbent.records import DAY, Evidence
+from incumbent.records import Evidence
 from incumbent.stats import latency, metrics
 from incumbent.steps import gate
 
@@ -135,7 +136,7 @@ def test_the_latency_budget_is_a_rule() -> None:
 
 
 def test_the_same_rows_give_the_same_bytes() -> None:
-    """Evidence is plain finite JSON and repeats byte for byte, the seeded bootstrap included."""
+    """Evidence is plain finite JSON and repeats byte for byte, for a metric without row loss too."""
     generator = np.random.default_rng(1)
     truth = generator.integers(0, 2, 400)
     outputs = [np.column_stack([1 - p, p]) for p in (generator.uniform(size=400), (truth + 0.5) / 2)]
@@ -148,7 +149,7 @@ def test_the_same_rows_give_the_same_bytes() -> None:
         assert first == second
 
 
-def test_a_metric_without_row_loss_is_judged_by_the_bootstrap() -> None:
+def test_a_metric_without_row_loss_is_judged() -> None:
     """roc_auc: a better ranking ships, an equal one does not, one class only never does."""
     generator = np.random.default_rng(2)
     truth = generator.integers(0, 2, 500)
@@ -218,37 +219,126 @@ def test_a_refresh_with_invalid_losses_never_ships() -> None:
     assert (one_day.verdict, few.verdict) == ("not_enough_data", "not_enough_data")
 
 
-def test_a_split_by_time_never_looks_ahead() -> None:
-    """No training row's label became known at or after the first held-out row; unknown labels are nowhere."""
-    generator = np.random.default_rng(4)
-    times = np.sort(generator.integers(0, 100 * DAY, 1_000))
-    known = times + generator.integers(0, 3 * DAY, 1_000)
-    known[::50] = gate.NEVER
-    train, held = gate.split(times, known, share=0.2)
-    assert known[train].max() < times[held].min() and times[train].max() < times[held].min()
-    assert not train[::50].any() and not held[::50].any() and not (train & held).any()
-    assert 180 <= held.sum() <= 200
+def test_accuracy_has_its_leakage_alarm_at_the_error_rate() -> None:
+    """Half of the errors gone is 50 % of the way to perfect, though accuracy moves by 15 points only."""
+    accuracy = metrics.get("accuracy", "binary")
+    truth = np.zeros(1_000, dtype=int)
+
+    def wrong(n: int) -> Floats:
+        p = np.where(np.arange(1_000) < n, 0.9, 0.1)
+        return np.column_stack([1 - p, p])
+
+    found = gate.judge_outputs(accuracy, truth, wrong(300), wrong(100), None, SETTINGS, "v2", "v1", 0)
+    assert found.verdict == "hold" and "67% of the loss is gone" in found.sentence
 
 
-def test_a_split_by_days_holds_out_whole_local_days() -> None:
-    """The last two days of New York, which touch three dates of UTC, are held out whole."""
-    hour = DAY // 24
-    times = np.arange(0, 10 * 24) * hour + 4 * hour  # from midnight in New York in summer time
-    _, held = gate.split(times + 5_000 * DAY, days=2, zone="America/New_York")
-    assert held.sum() == 48 and held[-48:].all()
+@pytest.mark.parametrize("reference", [1e-12, 0.0, -1e-12])
+def test_a_baseline_near_zero_gives_a_verdict_and_no_error(reference: float) -> None:
+    """A reference loss at, just above or just below zero: worse is held, and the numbers stay finite."""
+    base = np.full(500, reference)
+    found = gate.judge(base, base + 0.01, None, SETTINGS, "v2", "v1", 0)
+    assert found.verdict == "hold"
+    json.dumps(dict(found.numbers), allow_nan=False)
 
 
-def test_a_split_without_times_is_seeded() -> None:
-    """The same seed draws the same rows, each on one side."""
-    first, second = (gate.split(None, n_rows=100, share=0.25, seed=9) for _ in range(2))
-    assert (first[1] == second[1]).all() and first[1].sum() == 25 and (first[0] ^ first[1]).all()
+def test_an_incumbent_that_is_perfect_is_beaten_by_nobody() -> None:
+    """No loss is left to take away: the same loss differs by 0 and is held, non-inferiority holds."""
+    zero = np.zeros(500)
+    assert gate.judge(zero, zero, None, SETTINGS, "v2", "v1", 0).verdict == "hold"
+    assert gate.judge(zero, zero, None, replace(SETTINGS, no_worse_than=0.0), "v2", "v1", 0).verdict == "ship"
 
 
-def test_a_split_that_leaves_nothing_says_so() -> None:
-    """One day only, no rows, or a share that is none: errors that name what lacks."""
-    with pytest.raises(NotEnoughData, match="0 rows to train on"):
-        gate.split(np.arange(10), days=3)
-    with pytest.raises(NotEnoughData, match="no row to split"):
-        gate.split([])
-    with pytest.raises(ConfigError, match=r"gate\.holdout"):
-        gate.split(np.arange(10), share=1.5)
+def test_both_directions_of_a_metric_mean_better_is_more_gain() -> None:
+    """Higher is better (roc_auc) and lower is better (rmse): the better one ships, the worse one is held."""
+    g = np.random.default_rng(5)
+    y = g.normal(size=800)
+    near, far = y + g.normal(0.0, 0.5, 800), y + g.normal(0.0, 0.8, 800)
+    rmse = metrics.get("rmse", "regression")
+    assert gate.judge_outputs(rmse, y, far, near, None, SETTINGS, "v2", "v1", 0).verdict == "ship"
+    assert gate.judge_outputs(rmse, y, near, far, None, SETTINGS, "v2", "v1", 0).verdict == "hold"
+    truth = (y > 0).astype(int)
+    p, q = (np.column_stack([1 - one, one]) for one in (1 / (1 + np.exp(-near)), 1 / (1 + np.exp(-far))))
+    auc = metrics.get("roc_auc", "binary")
+    assert gate.judge_outputs(auc, truth, q, p, None, SETTINGS, "v2", "v1", 0).verdict == "ship"
+    assert gate.judge_outputs(auc, truth, p, q, None, SETTINGS, "v2", "v1", 0).verdict == "hold"
+
+
+def test_rmse_is_asked_for_in_its_own_units() -> None:
+    """better_by = .25 means .25 of rmse, not of its square: .8 to .5 passes, .8 to .6 does not."""
+    g = np.random.default_rng(6)
+    y = g.normal(size=4_000)
+    settings = replace(SETTINGS, better_by=0.25, suspicious_if_better_by=0.0)
+    rmse = metrics.get("rmse", "regression")
+    noise = g.normal(size=4_000)
+    verdicts = [
+        gate.judge_outputs(rmse, y, y + 0.8 * noise, y + size * noise, None, settings, "v2", "v1", 0).verdict
+        for size in (0.5, 0.6)
+    ]
+    assert verdicts == ["ship", "hold"]
+
+
+def test_a_second_metric_is_a_rule_of_its_own() -> None:
+    """Better by Brier, worse by accuracy than is allowed: held, and the line names the metric."""
+    truth = np.arange(1_000) % 2
+    sure = np.where(truth == 1, 0.55, 0.45)
+    bold = np.where(truth == 1, 0.9, 0.1)
+    bold[:100] = 1 - np.where(truth[:100] == 1, 0.51, 0.49)  # a hundred rows on the wrong side, just so
+    old, new = (np.column_stack([1 - p, p]) for p in (sure, bold))
+    brier = metrics.get("brier", "binary")
+    settings = replace(
+        SETTINGS, suspicious_if_better_by=0.0, rule=(config.Rule("accuracy", no_worse_than=0.01),)
+    )
+    found = gate.judge_outputs(brier, truth, old, new, None, settings, "v2", "v1", 0)
+    lines = {one["rule"]: one["verdict"] for one in found.numbers["rules"]}
+    assert lines["better_by"] == "ship" and lines["no_worse_than (accuracy)"] == "hold"
+    assert found.verdict == "hold" and found.sentence.count("accuracy: gain -0.1") == 1
+
+
+def test_a_second_metric_that_is_missing_never_ships() -> None:
+    """One class only: roc_auc has no value, so its rule holds; from losses alone no second metric can be told."""
+    truth, p = np.zeros(500, dtype=int), np.full(500, 0.4)
+    old, new = (np.column_stack([1 - one, one]) for one in (p, p - 0.05 + 0.01 * np.arange(500) % 2))
+    settings = replace(SETTINGS, rule=(config.Rule("roc_auc", no_worse_than=0.01),))
+    brier = metrics.get("brier", "binary")
+    found = gate.judge_outputs(brier, truth, old, new, None, settings, "v2", "v1", 0)
+    assert found.verdict == "hold" and "one class only" in found.sentence
+    assert gate.judge(*losses(0.02), None, settings, "v2", "v1", 0).verdict == "hold"
+
+
+def test_a_budget_without_timings_never_ships() -> None:
+    """A latency rule that nobody measured lacks data."""
+    found = gate.judge(*losses(0.02), None, SETTINGS, "v2", "v1", 0, budget_ms=10.0)
+    assert found.verdict == "not_enough_data" and "no answer was timed" in found.sentence
+
+
+def test_every_rule_is_a_line_with_a_sentence() -> None:
+    """Also the rules that are met, so that a report can show them all."""
+    found = judged(0.02)
+    assert [one["rule"] for one in found.numbers["rules"]] == ["min_rows", "better_by", "suspicious_if_better_by"]
+    assert all(one["sentence"] and one["verdict"] == "ship" for one in found.numbers["rules"])
+
+
+def test_the_smallest_gain_that_these_rows_show_is_said() -> None:
+    """A true gain of that size ships in about 80 % of such holdouts; it is in the sentence where data lack."""
+    found = judged(0.0, n=400, seed=1)
+    least = found.numbers["smallest_gain"]
+    ships = sum(judged(least, n=400, seed=seed).verdict == "ship" for seed in range(200))
+    assert stats.binom.ppf(1e-4, 200, 0.8) <= ships <= stats.binom.ppf(1 - 1e-4, 200, 0.8)
+    incumbent, candidate = losses(0.0, n=400)
+    candidate = candidate + (incumbent - candidate).mean() - 0.004
+    lacking = gate.judge(incumbent, candidate, None, SETTINGS, "v2", "v1", 0)
+    assert "show a gain of" in lacking.sentence and "power of 80%" in lacking.sentence
+
+
+def test_a_gate_that_is_off_says_that_nobody_was_judged() -> None:
+    """Neither ship nor hold, and no rule pretends to have been asked."""
+    found = gate.unjudged("v2", "v1", replace(SETTINGS, mode="off"), 7)
+    assert found.verdict == "off" and "NOT judged" in found.sentence and found.numbers["rules"] == []
+
+
+def test_a_refresh_is_judged_whatever_the_mode() -> None:
+    """It goes live without a trial, so a dry run does not excuse it."""
+    found = gate.not_shown_worse(
+        *losses(-0.05), np.arange(2_000) // 100, replace(SETTINGS, mode="dry_run"), "v3", "v2", 0
+    )
+    assert found.verdict == "hold" and found.numbers["mode"] == "enforce" and "Dry run" not in found.sentence

@@ -1,0 +1,83 @@
+"""A predictor in a process of its own, with the face of a Predictor: for code, and for what nobody opened before.
+
+In: the configuration, and a version of our ledger or the bytes of a part. Out: a Predictor that ends with its process.
+It is no engine: the judges ask it, with much patience; the answering path has `worker`.
+"""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from incumbent.config import Config
+from incumbent.engines.opening import open_in_child
+from incumbent.engines.worker import Worker
+from incumbent.records import Json, Signature
+from incumbent.runtimes import artefact, kinds
+from incumbent.runtimes.base import Columns, Floats, Opening, Predictor, n_rows
+from incumbent.storage.opening import open_blobs
+
+PATIENCE_MS = 120_000.0
+_CHUNK = 10_000
+
+
+class Contained:
+    """A predictor whose child is killed by `close`. Errors of `predict` are those of an engine."""
+
+    def __init__(self, worker: Worker, runtime: str) -> None:
+        self.runtime, self.signature = runtime, worker.signature
+        self._worker = worker
+
+    def predict(self, columns: Columns) -> Floats:
+        """Answer n_rows rows, 10,000 at a time."""
+        starts = range(0, max(n_rows(columns), 1), _CHUNK)
+        chunks = [{name: values[i : i + _CHUNK] for name, values in columns.items()} for i in starts]
+        return np.concatenate([self._worker.predict(chunk, PATIENCE_MS) for chunk in chunks])
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id; None once it was closed."""
+        return self._worker.pid
+
+    def close(self) -> None:
+        """Kill the child. Twice is fine."""
+        self._worker.close()
+
+
+def containing(config: Config) -> artefact.Contain:
+    """What `artefact.save` opens a part with that came from outside."""
+
+    def contain(part: str, content: bytes, opening: Opening, stack: ExitStack) -> Predictor:
+        arguments = (config, part, content, opening.signature, opening.schema)
+        found = Contained(_worker(part, config, open_part_in_child, arguments), part)
+        stack.callback(found.close)
+        return found
+
+    return contain
+
+
+def open_predictor(config: Config, manifest: str) -> Predictor:
+    """A version of our own ledger, proved on its golden rows: here, or in a process of its own where it is code (then
+    it has a `close`)."""
+    blobs = open_blobs(config)
+    if artefact.manifest(blobs, manifest)["serves"] not in kinds.CODE:
+        return artefact.open_version(blobs, manifest, config.versions, known=(manifest,))
+    return open_contained(config, manifest, "pyfunc")
+
+
+def open_contained(config: Config, manifest: str, runtime: str) -> Contained:
+    """A version in a process of its own, whatever it is, once it repeated its golden rows there."""
+    return Contained(_worker("the version", config, open_in_child, (config, manifest)), runtime)
+
+
+def open_part_in_child(
+    config: Config, part: str, content: bytes, signature: Signature, schema: Mapping[str, Json] | None
+) -> Predictor:
+    """In the child: a part whose bytes were just given for registration, which is what vouches for it."""
+    opening = Opening(signature, config.versions, schema, vouched=True, blobs=open_blobs(config), contained=True)
+    return artefact.open_bytes(part, content, opening)
+
+
+def _worker(name: str, config: Config, opens: Any, arguments: tuple[Any, ...]) -> Worker:
+    return Worker(name, opens, arguments, memory_mb=config.versions.memory_mb)
