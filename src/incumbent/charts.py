@@ -112,7 +112,7 @@ def dashboard(config: Config, events: Sequence[Event], weeks: Sequence[PeriodSum
         charts["loss"] = _served(config, weeks, naive)
     if naive:
         charts["baseline"] = baselines(naive)
-    against = [one for one in found if one.step == "baseline" and "people" in one.numbers]
+    against = [one for one in found if one.step == "baseline" and one.numbers.get("people")]
     if against:
         charts["people"] = people(against[-1])
     expected = [one for one in found if one.step == "expect"]

@@ -32,6 +32,8 @@ def test_people_are_a_reference(fashion: Project) -> None:
     version = fashion.version("v2")
     assert (version.runtime, version.answers) == ("people", False)
     assert fashion.roles().incumbent == fashion.roles().baseline == "v1"
+    told = fashion.facts.ledger.events(types=["EvidenceRecorded"])[-1].data["evidence"]
+    assert (told["subject"], told["numbers"]["rule"], told["numbers"]["value"]) == ("v2", "people", 0.835)
 
 
 @pytest.mark.slow

@@ -209,6 +209,17 @@ def test_a_published_figure_is_compared_unpaired() -> None:
 # --- what is said
 
 
+def test_what_people_reach_is_told_in_the_tasks_metric_or_not_at_all() -> None:
+    """Others set it beside the rules' values: an accuracy is no log loss."""
+    one = people.Interval(0.9, 0.88, 0.92, 1000)
+    told = people.reached("v2", "people", 5, ACCURACY, one)
+    assert (told.step, told.verdict, told.numbers["rule"], told.numbers["value"]) == (
+        "baseline", "reference", "people", 0.9
+    )  # fmt: skip
+    other = people.reached("v2", "people", 5, metrics.get("log_loss", "binary"), one)
+    assert other.numbers["value"] is None and other.numbers["reached"]["value"] == 0.9
+
+
 def test_the_evidence_says_it_in_one_sentence() -> None:
     """Verdict, both values, the gain with its bound, and what flatters."""
     person = losses(100, 1000)

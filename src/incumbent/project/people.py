@@ -152,6 +152,8 @@ class People:
         )
         description = f"people of study {of.name}: {measured.metric} {measured.people.value:.4g}"
         version = self._register(saved.manifest, gold.signature, f"people:{of.name}", description, now)
+        told = step.reached(version.name, description, now, project.metric, measured.people, measured)
+        promote.record(project.facts.ledger, told, actor=project.actor)
         study.finish(project.facts.ledger, of, version.name, at=now, actor=project.actor, reason=description)
         return version, measured
 
@@ -167,7 +169,10 @@ class People:
         figure: dict[str, Json] = {"accuracy": accuracy, "n": n, "source": source}
         manifest = runtime.published(project.facts.blobs, signature, figure, artefact.FORMAT)
         said = f"people as published: accuracy {accuracy:g} on {n:,} rows{f' ({source})' if source else ''}"
-        return self._register(manifest, signature, "people:published", said, now)
+        version = self._register(manifest, signature, "people:published", said, now)
+        told = step.reached(version.name, said, now, project.metric, step.published(accuracy, n))
+        promote.record(project.facts.ledger, told, actor=project.actor)
+        return version
 
     # --- a model against them
 

@@ -379,6 +379,22 @@ def evidence(
     return Evidence("baseline", subject, found.word, sentence, at, reference, numbers)
 
 
+def reached(
+    subject: str, description: str, at: Micros, metric: Metric, value: Interval, measured: Measured | None = None
+) -> Evidence:
+    """What people reach, as evidence of step 1 that `expect` and others set beside the rules. `value` counts only where
+    it is one of the task's own metric."""
+    own = judged_by(metric).name == metric.name
+    known: dict[str, Json] = value.to_dict() if own else dict.fromkeys(("value", "lower", "upper"))
+    numbers: dict[str, Json] = {
+        "rule": "people", "metric": metric.name, **known, "n_rows": value.n, "reached": value.to_dict(),
+        "reached_by": judged_by(metric).name,
+    }  # fmt: skip
+    if measured is not None:
+        numbers |= {"gold": measured.gold, **numbers_of(measured)}
+    return Evidence("baseline", subject, "reference", f"{subject}: {description}.", at, None, numbers)
+
+
 def numbers_of(measured: Measured) -> dict[str, Json]:
     """What people measure as the JSON of evidence and `--json`."""
     agreed = measured.agreement
