@@ -26,6 +26,7 @@ from incumbent.runtimes import signature as signatures
 from incumbent.runtimes.base import Columns, Floats, checked
 from incumbent.steps import gate as gating
 from incumbent.steps.baseline import people as step
+from incumbent.steps.baseline import replacing
 from incumbent.steps.baseline.people import Answer, Measured, Settled
 from incumbent.storage.pictures import Pictures
 
@@ -238,7 +239,7 @@ class People:
         output, flattered = self._output(name, of, now)
         people = step.people_losses(measured.comparisons, by, len(of.classes))
         model = step.model_losses(measured.comparisons, output, by)
-        found = step.verdict(
+        found = replacing.verdict(
             people, model, settings.margin, relative=not of.classes, min_rows=settings.min_rows
         )
         baseline = project.roles().baseline
@@ -247,7 +248,7 @@ class People:
             naive_value = step.interval(
                 step.model_losses(measured.comparisons, self._output(baseline, of, now)[0], by), by
             )
-        return step.evidence(
+        return replacing.evidence(
             name, reference, now, by.name, measured.gold, measured.people, step.interval(model, by), found,
             settings.margin, baseline=naive_value, measured=measured, flattered=flattered,
         )  # fmt: skip
@@ -257,14 +258,14 @@ class People:
         by, settings = step.judged_by(project.metric), project.config.people
         train, held_out = project.gate.split(project.known(None, now))
         losses, flattered = self._held_out(name, train, held_out, by)
-        found = step.verdict_published(
+        found = replacing.verdict_published(
             figure["accuracy"], figure["n"], losses, settings.margin, min_rows=settings.min_rows
         )
         baseline = project.roles().baseline
         naive_value = None
         if baseline is not None and baseline != name:
             naive_value = step.interval(self._held_out(baseline, train, held_out, by)[0], by)
-        return step.evidence(
+        return replacing.evidence(
             name, reference, now, by.name, "published", step.published(figure["accuracy"], figure["n"]),
             step.interval(losses, by), found, settings.margin, baseline=naive_value, flattered=flattered,
         )  # fmt: skip

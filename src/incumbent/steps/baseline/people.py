@@ -1,7 +1,7 @@
-"""Step 1. What do people reach on this task, and is a model as good?
+"""Step 1. What do people reach on this task?
 
-In: each item's answers by people, its gold where there is one, the model's output on the same items. Out: what people
-measure (value, agreement, ceiling, time) and one Evidence: automate, assist or not_yet. Draws no row, reads no store.
+In: each item's answers by people, its gold where there is one. Out: what people measure (value, agreement, ceiling,
+time), in numbers and in sentences. Whether a model is as good is `replacing`'s. Draws no row, reads no store.
 
 People give labels, no probabilities: classes are compared by accuracy whatever the task's metric is, numbers by it.
 Where the gold comes from the same people, each answer is held against what the others said: nobody judges themselves.
@@ -10,7 +10,7 @@ Where the gold comes from the same people, each answer is held against what the 
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 from typing import NamedTuple
 
@@ -21,11 +21,10 @@ from incumbent.records import Evidence, Json, Micros
 from incumbent.runtimes.base import Floats
 from incumbent.stats import metrics
 from incumbent.stats.agreement import Agreement, krippendorff, read_accuracy, reviewer_error, reviewer_noise
-from incumbent.stats.compare import paired, rows_needed
+from incumbent.stats.compare import paired
 from incumbent.stats.metrics import Metric
-from incumbent.stats.share import difference, wilson
+from incumbent.stats.share import wilson
 
-AUTOMATE, ASSIST, NOT_YET = "automate", "assist", "not_yet"
 ALPHA = 0.05
 GOOD = 0.95
 """The true accuracy by which the effect of label errors is shown."""
@@ -278,105 +277,7 @@ def published(accuracy: float, n: int) -> Interval:
     return Interval(accuracy, share.lower, share.upper, n)
 
 
-# --- the verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """automate, assist or not_yet; the gain of the model in units of the loss with one-sided 95 % bounds, and how many
-    rows would show that it is not inferior if the difference is what it seems (None: more rows are not what lacks)."""
-
-    word: str
-    gain: float
-    lower: float | None
-    upper: float | None
-    n_rows: int
-    rows_needed: int | None = None
-    too_few: bool = False
-
-
-def verdict(people: Floats, model: Floats, margin: float, *, relative: bool, min_rows: int) -> Verdict:
-    """Is the model not inferior to people on the same rows, by more than `margin` of the loss at 95 %?
-
-    `relative`: the margin is a share of people's loss, tested as the one mean of (1 + margin)·people - model, so that
-    it needs no estimate of its own (Hauschke et al., Statistics in Medicine 18, 1999). Paired row by row.
-
-        automate   the lower bound of gain + margin is above 0
-        not_yet    the upper bound of the gain is below 0 (shown worse), or fewer than `min_rows` rows
-        assist     neither is shown
-    """
-    allowed = people * (1.0 + margin) if relative else people + margin
-    found, plain = paired(allowed, model, alpha=ALPHA), paired(people, model, alpha=ALPHA)
-    known = math.isfinite(plain.standard_error) and math.isfinite(found.standard_error)
-    said = Verdict(
-        ASSIST, plain.gain, plain.lower if known else None, plain.upper if known else None, len(people)
-    )
-    if len(people) < min_rows or not known:
-        hoped = found.gain if found.gain > 0.0 else found.gain - plain.gain
-        would = rows_needed(found, hoped) if known and hoped > 0.0 and found.standard_error else 0
-        return replace(said, word=NOT_YET, rows_needed=max(min_rows, would), too_few=True)
-    if found.lower > 0.0:
-        return replace(said, word=AUTOMATE)
-    if plain.upper < 0.0:
-        return replace(said, word=NOT_YET)
-    return replace(said, rows_needed=rows_needed(found, found.gain) if found.gain > 0.0 else None)
-
-
-def verdict_published(
-    accuracy: float, n: int, model: Floats, margin: float, *, min_rows: int
-) -> Verdict:
-    """The same against an accuracy that somebody published for `n` other rows: unpaired, so less is shown.
-
-    `model` are its row losses of accuracy (0 or 1). Bounds are Newcombe's (`stats.share.difference`).
-    """
-    right, rows = int(len(model) - model.sum()), len(model)
-    found = difference(right, rows, round(accuracy * n), n, alpha=ALPHA)
-    said = Verdict(ASSIST, found.difference, found.lower, found.upper, rows)
-    if rows < min_rows:
-        return replace(said, word=NOT_YET, rows_needed=min_rows, too_few=True)
-    if found.lower > -margin:
-        return replace(said, word=AUTOMATE)
-    return replace(said, word=NOT_YET) if found.upper < 0.0 else said
-
-
 # --- what is said
-
-
-def evidence(
-    subject: str,
-    reference: str,
-    at: Micros,
-    by: str,
-    gold: str,
-    people: Interval,
-    model: Interval,
-    found: Verdict,
-    margin: float,
-    *,
-    baseline: Interval | None = None,
-    measured: Measured | None = None,
-    flattered: bool = False,
-) -> Evidence:
-    """One Evidence of step 1 about a model and people. `flattered`: the model may have been trained on these rows."""
-    numbers: dict[str, Json] = {
-        "metric": by, "gold": gold, "people": people.to_dict(), "model": model.to_dict(),
-        "baseline": None if baseline is None else baseline.to_dict(), "gain": found.gain, "lower": found.lower,
-        "upper": found.upper, "margin": margin, "alpha": ALPHA, "n_rows": found.n_rows,
-        "rows_needed": found.rows_needed, "too_few": found.too_few, "flattered": flattered,
-    }  # fmt: skip
-    if measured is not None:
-        numbers |= numbers_of(measured)
-    sentence = (
-        f"{found.word.replace('_', ' ')}: {subject} against people ({reference}): {by} {_said(model)} against "
-        f"{_said(people)}: {_why(found, margin, by)}."
-    )
-    if gold == "people":
-        sentence += " The truth is what other people said of these rows."
-    if gold == "published":
-        sentence += " People's figure was published for other rows, so the two are compared unpaired."
-    if flattered:
-        sentence += f" {subject} may have been trained on these rows, which flatters it."
-    return Evidence("baseline", subject, found.word, sentence, at, reference, numbers)
 
 
 def reached(
@@ -414,11 +315,11 @@ def numbers_of(measured: Measured) -> dict[str, Json]:
 def lines(measured: Measured, cost_per_hour: float = 0.0) -> list[str]:
     """What people measure, in sentences."""
     against = "the labels of these rows" if measured.gold == "labels" else "what other people said of the same rows"
-    told = [f"People: {measured.metric} {_said(measured.people)} on {measured.people.n:,} rows, against {against}."]
+    told = [f"People: {measured.metric} {said(measured.people)} on {measured.people.n:,} rows, against {against}."]
     told += [f"They reach {name} {value:.4g} by the task's own metric, with labels as certainties."
              for name, value in measured.task.items()]  # fmt: skip
     if len(measured.by_reviewer) > 1:
-        each = "; ".join(f"{name} {_said(one)} on {one.n:,}" for name, one in measured.by_reviewer.items())
+        each = "; ".join(f"{name} {said(one)} on {one.n:,}" for name, one in measured.by_reviewer.items())
         told.append(f"By person: {each}.")
     told += _agreed(measured)
     if measured.ceiling is not None and measured.error is not None:
@@ -463,22 +364,8 @@ def _agreed(measured: Measured) -> list[str]:
     return told
 
 
-def _why(found: Verdict, margin: float, by: str) -> str:
-    bounds = "" if found.lower is None else f", at least {found.lower:+.4f} at 95 %"
-    most = "" if found.upper is None else f", at most {found.upper:+.4f} at 95 %"
-    allowed = f"{margin:g}" if by == "accuracy" else f"{margin:.0%} of people's loss"
-    would = f"; {found.rows_needed:,} rows would do" if found.rows_needed else ""
-    if found.word == AUTOMATE:
-        return f"not worse by more than {allowed} (gain {found.gain:+.4f}{bounds})"
-    if found.too_few:
-        return f"{found.n_rows:,} rows are too few{would}"
-    if found.word == NOT_YET:
-        return f"shown worse than people (gain {found.gain:+.4f}{most})"
-    hint = f"{would} if the gain is what it seems" if would else ""
-    return f"neither shown worse nor shown to be within {allowed} (gain {found.gain:+.4f}{bounds}){hint}"
-
-
-def _said(one: Interval) -> str:
+def said(one: Interval) -> str:
+    """A value and its interval in words."""
     if one.lower is None or one.upper is None:
         return f"{one.value:.4g}"
     return f"{one.value:.4g} (95 %: {one.lower:.4g} to {one.upper:.4g})"
