@@ -49,10 +49,10 @@ def broken(project: Project, monkeypatch: pytest.MonkeyPatch, name: str, error: 
     manifest, opens = project.version(name).manifest, artefact.open_version
     project._opened.clear()
 
-    def opened(blobs: Any, digest: str, *more: Any) -> Any:
+    def opened(blobs: Any, digest: str, *more: Any, **named: Any) -> Any:
         if digest == manifest:
             raise error
-        return opens(blobs, digest, *more)
+        return opens(blobs, digest, *more, **named)
 
     monkeypatch.setattr(artefact, "open_version", opened)
 

@@ -142,7 +142,8 @@ def test_an_mlflow_model_is_asked_as_mlflow_would(open_with: Any, monkeypatch: p
 
 def test_without_mlflow_its_model_needs_the_extra(open_with: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says which `pip install` brings it."""
-    monkeypatch.setitem(sys.modules, "mlflow", None)
+    for name in ("mlflow", "mlflow.pyfunc"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingExtra, match=r"incumbent\[mlflow\]"):
         open_with('mlflow = "models:/parcels/1"').baseline(now=day(40))
 

@@ -1,7 +1,9 @@
 """The process: an orderly end, a killed one, two on one store, and promotions under load."""
 
+import json
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +14,7 @@ import httpx
 import pytest
 
 from incumbent.errors import ConfigError
+from incumbent.server import patience
 from incumbent.server.listening import listening
 from incumbent.server.serving import serve
 
@@ -63,6 +66,28 @@ def test_sigterm_finishes_what_it_took(site: Any, spawn: Any) -> None:
             future.result()
     assert (code, said) == (0, "")
     assert set(site.facts.log.find(answered)) == set(answered)
+
+
+def test_who_has_just_connected_is_answered_at_the_end(site: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection is ours, so nobody else would answer: it has a moment to ask once; an idle one is closed."""
+    monkeypatch.setattr(patience, "HURRY_S", WAIT_S)
+    server = run(site.folder)
+    host, port = server.url.removeprefix("http://").split(":")
+    content = json.dumps(body("late")).encode()
+    with socket.create_connection((host, int(port)), WAIT_S) as new, socket.create_connection((host, port)) as idle:
+        idle.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert idle.recv(4096).startswith(b"HTTP/1.1 200")  # so the one before it was accepted too
+        ending = threading.Thread(target=server.stop)
+        ending.start()
+        while idle.recv(4096):
+            pass
+        new.sendall(b"POST /v1/predict HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(content) + content)
+        said = b""
+        while part := new.recv(4096):
+            said += part
+    ending.join(2 * WAIT_S)
+    assert said.startswith(b"HTTP/1.1 200") and b"connection: close" in said.lower()
+    assert not ending.is_alive() and "late" in site.facts.log.find(["late"])
 
 
 def test_everything_acknowledged_survives_kill_9(site: Any, spawn: Any) -> None:

@@ -25,6 +25,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     in_head = False
     head_bytes = 0
+    ending = False
 
     def data_received(self, data: bytes) -> None:
         began_before = self.in_head
@@ -42,6 +43,20 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self.in_head = False
         super().on_headers_complete()
+        self.ends_after_this()
+
+    def shutdown(self) -> None:
+        """The server is ending. Whoever has just connected is about to ask, and has a moment for it: nobody else would
+        answer, for the connection is ours."""
+        if self.cycle is None:
+            self.ending = True
+        else:
+            super().shutdown()
+
+    def ends_after_this(self) -> None:
+        """The last request of a connection that was there when the end began."""
+        if self.ending and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def send_400_response(self, msg: str) -> None:
         """What came is no HTTP. A request that came whole before it is answered first: it may be in the log already."""

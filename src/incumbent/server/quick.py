@@ -109,6 +109,7 @@ def protocol(quick: Callable[[], Quick | None]) -> type[HttpToolsProtocol]:
                     scope["method"], scope["path"], scope["raw_path"], scope["query_string"] = "POST", _TEXT, PATH, b""
                     keep_alive = self.parser.should_keep_alive()
                     self.cycle = Exchange(self, answers, scope, keep_alive)  # type: ignore[assignment]
+                    self.ends_after_this()
                     return
             super().on_headers_complete()
 
