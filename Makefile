@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help install demo test lint chromium clean
+.PHONY: help install demo test lint chromium fashion clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -19,7 +19,7 @@ install: .venv/.demo ## make .venv, with what the demo needs
 demo: .venv/.demo ## nine months of real flights through the whole loop
 	$(BIN)/incumbent demo $(ARGS)
 
-test: lint chromium ## lint, then every test
+test: lint chromium fashion ## lint, then every test
 	$(BIN)/pytest -n 2 --dist loadgroup $(PYTEST)
 
 lint: .venv/.dev ## ruff, import contracts, types
@@ -29,6 +29,10 @@ lint: .venv/.dev ## ruff, import contracts, types
 
 chromium: ## the browser that the tests of the pages drive
 	@command -v chromium >/dev/null || { $(call system,chromium,The tests of the pages drive a browser.); }
+
+# Without them that example's tests are skipped, and say so: 31 MB are no reason to stop.
+fashion: ## the images of garments that one example judges people by
+	@test -e /usr/share/datasets/fashion-mnist || ( $(call system,dataset-fashion-mnist,One example needs images.) ) || true
 
 clean: ## remove .venv, caches and what the demo left
 	rm -rf .venv demo dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

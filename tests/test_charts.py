@@ -209,3 +209,27 @@ def test_a_metric_without_a_mean_is_drawn_as_its_row_loss() -> None:
 def as_dict(one: Evidence) -> dict[str, Json]:
     keys = ("step", "subject", "verdict", "sentence", "at", "reference", "numbers")
     return {key: getattr(one, key) for key in keys}
+
+
+@pytest.mark.parametrize(("gold", "said"), [("people", "a perfect model reads this"), ("labels", "were their labels")])
+def test_people_model_and_baseline_are_drawn_with_the_ceiling(gold: str, said: str) -> None:
+    """Three rows with their intervals, what a perfect model reads, and the verdict as the title."""
+    numbers: dict[str, Json] = {
+        "metric": "accuracy", "gold": gold, "ceiling": 0.93,
+        **{who: {"value": value, "lower": value - 0.02, "upper": value + 0.02, "n": 1000}
+           for who, value in (("people", 0.9), ("model", 0.91), ("baseline", 0.5))},
+    }  # fmt: skip
+    evidence = Evidence("baseline", "v3", "automate", "s", APRIL, "v2", numbers)
+    drawn = charts.svg(charts.people(evidence)).decode()
+    for text in ("people (v2)", "model (v3)", "baseline", "May v3 replace people? automate", said):
+        assert text in drawn
+    without = Evidence("baseline", "v3", "not_yet", "s", APRIL, "v2", {**numbers, "ceiling": None, "baseline": None})
+    assert said not in charts.svg(charts.people(without)).decode()
+
+
+def test_people_are_no_naive_rule() -> None:
+    """The picture of the rules leaves them out, and the dashboard draws theirs beside it."""
+    numbers: dict[str, Json] = {"metric": "accuracy", "gold": "labels", "people": {"value": 0.9, "lower": 0.8,
+                                "upper": 0.95, "n": 9}, "model": None, "baseline": None}  # fmt: skip
+    found = [rule(1, 0.1), rule(2, 0.1), Evidence("baseline", "v3", "assist", "s", APRIL + 9, "v2", numbers)]
+    assert [one.subject for one in charts.latest_rules(found)] == ["rule 1", "rule 2"]

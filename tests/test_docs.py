@@ -160,7 +160,7 @@ def test_examples_name_commands_that_exist(reference: ModuleType) -> None:
     assert len(lines) >= 15
     for page, line in lines:
         words = line.partition(" #")[0].split()
-        name = next((one for one in (" ".join(words[:3]), " ".join(words[:2])) if one in commands), line)
-        assert name in commands, f"{name_of(page)}: {line}"
+        name = next((name for n in (4, 3, 2) if (name := " ".join(words[:n])) in commands), "")
+        assert name, f"{name_of(page)}: {line}"
         known = {spelling for param in commands[name].params for spelling in [*param.opts, *param.secondary_opts]}
         assert {word for word in words if word.startswith("-")} <= known, f"{name_of(page)}: {line}"

@@ -17,11 +17,13 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
+from incumbent import config as configuration
 from incumbent.server import metering, tracing
 from incumbent.server.access import Access
 from incumbent.server.control import Control
 from incumbent.server.door import Door, Receive, Scope, Send
 from incumbent.server.edge import Edge
+from incumbent.server.labelling import Labelling
 from incumbent.server.listening import (
     CLOCK_VARIABLE,
     HOST_VARIABLE,
@@ -33,6 +35,7 @@ from incumbent.server.listening import (
 )
 from incumbent.server.numbers import Numbers
 from incumbent.server.serving import open_door
+from incumbent.storage.opening import open_facts
 from incumbent.web.app import pages
 
 Room = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -69,6 +72,13 @@ def app() -> Edge:
     folder = asked(NUMBERS_VARIABLE)
     access = Access(asked(HOST_VARIABLE, "127.0.0.1"), asked(INSECURE_VARIABLE) == "1")
     return around(door, access, Path(folder) if folder else None, asked(SLOT_VARIABLE, "0"))
+
+
+def label_app(folder: str | Path, host: str = "127.0.0.1", insecure: bool = False) -> Labelling:
+    """The pages for labels alone, for a project that need not answer anything yet."""
+    config = configuration.load(folder)
+    facts = open_facts(config)
+    return Labelling(pages(facts, config), Access(host, insecure), facts.ledger, facts.close)
 
 
 def around(door: Door, access: Access, folder: Path | None = None, slot: str = "0") -> Edge:

@@ -112,6 +112,9 @@ def dashboard(config: Config, events: Sequence[Event], weeks: Sequence[PeriodSum
         charts["loss"] = _served(config, weeks, naive)
     if naive:
         charts["baseline"] = baselines(naive)
+    against = [one for one in found if one.step == "baseline" and one.numbers.get("people")]
+    if against:
+        charts["people"] = people(against[-1])
     expected = [one for one in found if one.step == "expect"]
     if expected and expected[-1].numbers["curve"]["points"]:
         charts["expect"] = expectation(expected[-1])
@@ -147,7 +150,7 @@ def rungs(found: Sequence[Evidence]) -> list[Rung]:
 
 def latest_rules(found: Sequence[Evidence]) -> list[Evidence]:
     """The evidence of the naive rules that were judged last, together."""
-    naive = [one for one in found if one.step == "baseline"]
+    naive = [one for one in found if one.step == "baseline" and "rank" in one.numbers]
     return [one for one in naive if one.at == naive[-1].at]
 
 
@@ -362,6 +365,34 @@ def headline(title: str, subtitle: str, colour: str) -> alt.TitleParams:
         title, color=_colour(colour), fontSize=16, subtitle=subtitle, subtitleColor=_colour("muted"),
         subtitleFontSize=13, subtitlePadding=6,
     )  # fmt: skip
+
+
+def people(result: Evidence) -> Chart:
+    """People, model and baseline on the same rows with 95 % intervals; what a perfect model would read as a line."""
+    numbers = result.numbers
+    named = {f"people ({result.reference})": "people", f"model ({result.subject})": "model", "baseline": "baseline"}
+    rows: list[Row] = [{"who": who, **numbers[key]} for who, key in named.items() if numbers.get(key)]
+    colours = [_colour(name) for name in ("ink", "incumbent", "baseline")][: len(rows)]
+    scale = alt.Scale(domain=[row["who"] for row in rows], range=colours)
+    x: Axis = {"title": f"{numbers['metric']}, with 95 % interval", "scale": alt.Scale(zero=False)}
+    y = alt.Y("who:N", sort=[row["who"] for row in rows], title=None, axis=alt.Axis(labelLimit=260))
+    colour = alt.Color("who:N", scale=scale, legend=None)
+    bounded = _chart([row for row in rows if row["lower"] is not None and row["upper"] is not None])
+    layers: list[alt.Chart] = [
+        bounded.mark_rule(strokeWidth=2.5).encode(x=alt.X("lower:Q", **x), x2="upper:Q", y=y, color=colour),
+        _chart(rows).mark_point(filled=True, size=90, opacity=1).encode(x=alt.X("value:Q", **x), y=y, color=colour),
+    ]
+    if numbers.get("ceiling") is not None:
+        mine = "a perfect model reads this" if numbers["gold"] == "people" else "the most, were their labels the truth"
+        line = _chart([{"ceiling": numbers["ceiling"], "said": mine}])
+        at = alt.X("ceiling:Q", **x)
+        layers.append(line.mark_rule(color=_colour("good"), strokeWidth=2, strokeDash=[6, 4]).encode(x=at))
+        layers.append(
+            line.mark_text(color=_colour("good"), align="right", dx=-6, baseline="bottom").encode(
+                x=at, y=alt.value(40 * len(rows) - 2), text="said:N"
+            )
+        )
+    return _titled(layers, f"May {result.subject} replace people? {result.verdict.replace('_', ' ')}", 40 * len(rows))
 
 
 def policies(months: Sequence[MonthRow], names: Mapping[str, str], metric: str) -> Chart:

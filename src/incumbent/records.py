@@ -145,6 +145,34 @@ class Review:
 
 
 @dataclass(frozen=True, slots=True)
+class Response:
+    """What one person said of one item, without seeing what anybody else said.
+
+    `study` is the set of questions that it belongs to, `copy` which of the item's blind copies it answers (1, or 2 for
+    a double). `value` is None where the person could not tell. `at` is when it was given, `took_us` how long it took.
+    """
+
+    study: str
+    item: str
+    copy: int
+    reviewer: str
+    value: Label | None
+    at: Micros
+    took_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Adjudication:
+    """The label that stands for an item whose responses differ, and who said so, having seen them."""
+
+    study: str
+    item: str
+    value: Label
+    reviewer: str
+    at: Micros
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """A step's frozen result.
 

@@ -63,7 +63,7 @@ def test_tokens_as_json(command: Command, folder: Path) -> None:
     ("arguments", "found"),
     [
         (("add", "shop"), "Missing option '--scope'"),
-        (("add", "shop", "-s", "write"), "expected one or more of predict, outcome, read, control"),
+        (("add", "shop", "-s", "write"), "expected one or more of predict, outcome, read, label, control"),
         (("add", "shop", "-s", "read", "--expires", "2001-01-01"), "expected a later time"),
         (("add", "shop", "-s", "read", "--expires", "soon"), "expected ISO 8601"),
         (("revoke", "shop"), "found no token 'shop'"),

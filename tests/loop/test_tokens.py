@@ -67,7 +67,7 @@ def test_grants_are_folded_from_where_one_stopped(ledger: Ledger) -> None:
         ("", ("read",), "1 to 64 letters"),
         ("a b", ("read",), "1 to 64 letters"),
         ("x" * 65, ("read",), "1 to 64 letters"),
-        ("new", (), r"\(none\), expected one or more of predict, outcome, read, control"),
+        ("new", (), r"\(none\), expected one or more of predict, outcome, read, label, control"),
         ("new", ("read", "write"), "read, write, expected"),
     ],
 )

@@ -141,6 +141,13 @@ def test_a_person_reads_with_the_token_as_password(site: Any, run: Any) -> None:
         ("HEAD", "/versions/v1", "read"),
         ("POST", "/v1/rollback", "control"),
         ("POST", "/review", "control"),
+        ("GET", "/label", "label"),
+        ("POST", "/label", "label"),
+        ("GET", "/label.json", "label"),
+        ("POST", "/label/settle", "label"),
+        ("GET", "/labels", "read"),
+        ("GET", "/static/style.css", None),
+        ("POST", "/static/style.css", "control"),
         ("DELETE", "/", "control"),
     ],
 )

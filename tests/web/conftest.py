@@ -5,7 +5,8 @@ import json
 import math
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +213,8 @@ class Client:
         self._app = app
 
     def get(self, path: str, **how: Any) -> httpx.Response:
-        return asyncio.run(self._get(path, how))
+        with ThreadPoolExecutor(1) as elsewhere:  # the driver of the real browser has a loop of its own in this thread
+            return elsewhere.submit(lambda: asyncio.run(self._get(path, how))).result()
 
     async def _get(self, path: str, how: dict[str, Any]) -> httpx.Response:
         transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)
@@ -250,10 +252,22 @@ class Served:
 
 
 @pytest.fixture
-def url(told: Facts, config: Config) -> Iterator[str]:
-    served = Served(pages(told, config))
-    yield served.url
-    served.stop()
+def serve() -> Iterator[Callable[[Starlette], str]]:
+    """Serve applications until the end of the test; the address of each."""
+    began: list[Served] = []
+
+    def served(app: Starlette) -> str:
+        began.append(Served(app))
+        return began[-1].url
+
+    yield served
+    for one in began:
+        one.stop()
+
+
+@pytest.fixture
+def url(told: Facts, config: Config, serve: Callable[[Starlette], str]) -> str:
+    return serve(pages(told, config))
 
 
 @pytest.fixture(scope="session")

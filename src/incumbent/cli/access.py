@@ -24,7 +24,9 @@ def add_to(app: typer.Typer) -> None:
 @token_app.command("add")
 def add(
     name: Annotated[str, typer.Argument(help="The program or person that will hold it.")],
-    scope: Annotated[list[str], typer.Option("--scope", "-s", help="predict, outcome, read or control; repeat it.")],
+    scope: Annotated[
+        list[str], typer.Option("--scope", "-s", help="predict, outcome, read, label or control; repeat it.")
+    ],
     expires: Annotated[str | None, typer.Option(help="Until when (ISO 8601 with offset); default: for good.")] = None,
     reason: Why = "",
     project: Folder = HERE,

@@ -5,13 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from incumbent.cli import groups, options, output
+from incumbent.cli import groups, options, output, people
 from incumbent.cli.opening import open_project, shown
 from incumbent.cli.options import HERE, AsJson, Folder, Now
 from incumbent.errors import ConfigError
 from incumbent.records import Evidence
 
 app = groups.group("Step 1: what must be beaten?")
+app.add_typer(people.app, name="people")
 
 EXIT = {"better": 0, "worse": 1, "not_told_apart": output.NOT_ENOUGH_DATA}
 

@@ -37,6 +37,9 @@ def gate(
     version: Annotated[str | None, typer.Argument(help="A registered version, e.g. v7.")] = None,
     candidate: Annotated[str | None, typer.Option(help="The same, by name.")] = None,
     train: Annotated[bool, typer.Option("--train", help="Train, gate and register in one go.")] = False,
+    against: Annotated[
+        str | None, typer.Option(help="Measured people instead of the incumbent, on the rows of their study, e.g. v5.")
+    ] = None,
     recipe: Annotated[str | None, typer.Option(help="With --train: function of the code file.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="What could these held-out rows show at all?")] = False,
     override: Override = False,
@@ -78,7 +81,7 @@ def gate(
     wanted = places.targets(asked, out, os.environ, ci)
     files.check(wanted.all)
     try:
-        outcome = _judged(_named(version, candidate, train), recipe, project, options.moment(now), baseline)
+        outcome = _judged(_named(version, candidate, train), recipe, project, options.moment(now), baseline, against)
     except Exception as error:
         _tell(error, project, wanted)
         raise
@@ -100,13 +103,17 @@ def _named(version: str | None, candidate: str | None, train: bool, plan: bool =
     return name
 
 
-def _judged(name: str | None, recipe: str | None, folder: Path, at: Micros | None, baseline: bool) -> Outcome:
+def _judged(
+    name: str | None, recipe: str | None, folder: Path, at: Micros | None, baseline: bool, against: str | None
+) -> Outcome:
+    if name is None and against:
+        raise typer.BadParameter("--against is for a registered version: name one instead of --train")
     with open_project(folder) as opened, output.busy("fitting and judging"):
         notes = () if name else _incumbent_first(opened, at, baseline)
         if name is None:
             registered, evidence = opened.train(recipe, now=at)
         else:
-            registered, evidence = opened.version(name), opened.gate(name, now=at)
+            registered, evidence = opened.version(name), opened.gate(name, against=against, now=at)
         return Outcome(
             opened.config.task.name, evidence.at, evidence, metric=opened.metric.name, gate=opened.config.gate,
             version=registered and registered.name, notes=notes,

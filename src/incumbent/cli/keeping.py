@@ -61,8 +61,8 @@ def forget(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Erase a unit (or one id) from log, journal, Parquet, reviews and golden rows; no byte of it is left there. Other
-    rows take the place of golden ones. The ledger says that it was done, and how much it was."""
+    """Erase a unit (or one id) from log, journal, Parquet, reviews, studies and golden rows; no byte of it is left
+    there. Other rows take the place of golden ones. The ledger says that it was done, and how much it was."""
     settings = config.load(project)
     _ask(yes)
     private = privacy(settings.task.private, settings.task.unit, settings.store_path)

@@ -17,7 +17,10 @@ from rich.text import Text
 
 from incumbent.records import Evidence
 
-EXIT_CODES = {"ship": 0, "promote": 0, "continue": 0, "ok": 0, "hold": 1, "stop": 1, "roll_back": 1, "invalid": 1}
+EXIT_CODES = {
+    "ship": 0, "promote": 0, "continue": 0, "ok": 0, "automate": 0,
+    "hold": 1, "stop": 1, "roll_back": 1, "invalid": 1, "assist": 1, "not_yet": 1,
+}  # fmt: skip
 NOT_ENOUGH_DATA = 3
 
 out = Console(highlight=False, soft_wrap=True)

@@ -13,6 +13,7 @@ from itertools import chain
 
 from incumbent.config import Config
 from incumbent.errors import ConfigError
+from incumbent.loop import study
 from incumbent.records import Json, Micros, Version
 from incumbent.runtimes import artefact, golden
 from incumbent.storage.base import Blobs, Gone, Log
@@ -73,7 +74,7 @@ def forget(
     actor: str,
     reason: str = "",
 ) -> Forgotten:
-    """Erase one unit, or one id, from log, journal, Parquet and golden rows, so that no byte of it is left there.
+    """Erase one unit, or one id, from log, journal, Parquet, golden rows and studies, so that no byte is left there.
 
     `hashed` says how the log keeps a unit, where that is private. The log is read once as a whole. Rows are found by
     their unit, and by the unit's column where that is a feature; golden rows of an id are those with its values. What
@@ -88,6 +89,12 @@ def forget(
     spare = _spare(versions, losing, config.task.private)
     ids = _read(facts.log, config.task.unit, keys, spare.values()) if id is None or losing else []
     ids = ids if id is None else [id]
+    studies = {
+        name: left
+        for name, one in study.studies(facts.ledger.events(types=study.TYPES)).items()
+        if (left := study.without(facts.blobs, one, _goes(config.task.unit, keys, id))) is not None
+    }
+    ids += [item for left in studies.values() for item in left.ids]
     gone = Gone()
     for place in range(0, max(1, len(ids)), _AT_ONCE):
         gone += facts.log.erase(ids[place : place + _AT_ONCE])
@@ -96,11 +103,13 @@ def forget(
     new = {name: found.manifest for name, found in cleaned.items() if found.manifest}
     exchanged = tuple(Exchanged(name, found.gone, found.came, found.why) for name, found in cleaned.items())
     facts.ledger.append("Erased", at=at, actor=actor, reason=reason,
-                        data=_erased("id" if unit is None else "unit", gone, exchanged, new))  # fmt: skip
-    if new and sys.platform != "win32":
+                        data=_erased("id" if unit is None else "unit", gone, exchanged, new, studies))  # fmt: skip
+    if (new or studies) and sys.platform != "win32":
         os.sync()  # a power cut must not take the event back, and leave versions without golden rows
     now = {name: new.get(name, version.manifest) for name, version in versions.items()}
     for digest in {cleaned[name].held for name in new} - golden.held_by(facts.blobs, now.values()):
+        facts.blobs.delete(digest)
+    for digest in {digest for left in studies.values() for digest in left.replaced}:
         facts.blobs.delete(digest)
     named = [
         name
@@ -149,11 +158,20 @@ def _cleaned(
     )  # fmt: skip
 
 
-def _erased(what: str, gone: Gone, exchanged: Sequence[Exchanged], new: Mapping[str, str]) -> dict[str, Json]:
+def _erased(
+    what: str, gone: Gone, exchanged: Sequence[Exchanged], new: Mapping[str, str],
+    studies: Mapping[str, study.Cleaned],
+) -> dict[str, Json]:  # fmt: skip
     """What the ledger keeps: numbers and names of versions. Reasons stay out of it: a model's may quote a row."""
     counts = {one.version: {"gone": one.gone, "replaced": one.replaced} for one in exchanged if one.gone}
     return {"what": what, **asdict(gone), "golden_rows": sum(one.gone for one in exchanged), "golden": counts,
-            "manifests": dict(new)}  # fmt: skip
+            "manifests": dict(new),
+            "studies": {name: [left.rows, left.gold] for name, left in studies.items()}}  # fmt: skip
+
+
+def _goes(column: str, keys: Sequence[Json], id: str | None) -> Callable[[study.Item], bool]:
+    """Is a row of a study that of the unit, or the one with this id?"""
+    return lambda item: item.id == id or bool(column and golden.among(item.features.get(column), keys))
 
 
 def _forms(unit: str, hashed: Callable[[Json], str] | None) -> list[Json]:

@@ -132,6 +132,10 @@ _SENTENCES: dict[str, Callable[[Data], str]] = {
     "DaysArchived": lambda data: f"The features of {data['rows']:,} rows before {data['until']} moved to Parquet",
     "DaysDropped": lambda data: f"{data['predictions']:,} predictions from before {data['before']} were deleted",
     "Erased": _erased,
+    "StudyStarted": lambda data: (
+        f"Study {data['study']} began: people label {data['n']:,} rows blind, {data['twice']:,} of them twice"
+    ),
+    "StudyFinished": lambda data: f"Study {data['study']} ended: its people are {data['version']}",
     "TokenAdded": lambda data: f"Token {data['name']} was given out for {', '.join(data['scopes'])}",
     "TokenRevoked": lambda data: f"Token {data['name']} was taken back",
 }

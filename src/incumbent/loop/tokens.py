@@ -14,7 +14,7 @@ from incumbent.errors import DecisionRefused, LedgerConflict
 from incumbent.records import Event, Json, Micros
 from incumbent.storage.base import Ledger
 
-SCOPES = ("predict", "outcome", "read", "control")
+SCOPES = ("predict", "outcome", "read", "label", "control")
 """predict: ask for predictions. outcome: tell what became known. read: see status, ledger, metrics and pages. control:
 promote, roll back, raise the enrolled share."""
 

@@ -53,14 +53,19 @@ class Gate:
         for rule in project.config.gate.rule:
             metrics.get(rule.metric, project.config.task.kind)
 
-    def __call__(self, name: str, rows: Any = None, *, now: Micros | None = None) -> Evidence:
+    def __call__(
+        self, name: str, rows: Any = None, *, against: str | None = None, now: Micros | None = None
+    ) -> Evidence:
         """Is a registered version better than the incumbent on the same held-out rows?
 
         Rows that the version was trained on (`trained_until`) are left out where there is a time. Where none is left,
         its recipe is judged by a fit without them; a version without a recipe is judged on rows that may flatter it,
-        and the evidence says so. Where the incumbent does not load any more, the baseline stands in for it.
+        and the evidence says so. Where the incumbent does not load any more, the baseline stands in for it. `against`
+        names measured people (a version or a study) to compare with instead, on the rows of their study.
         """
         project = self.project
+        if against is not None:
+            return project.people.gate(name, against, now=now)
         now = project.clock() if now is None else now
         evidence = self._judged(name, rows, now) if project.config.gate.mode != "off" else self._off(name, now)
         promote.record(project.facts.ledger, evidence, actor=project.actor)

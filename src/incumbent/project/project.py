@@ -2,7 +2,7 @@
 
 In: a folder with incumbent.toml and the user's code. Out: versions, evidence and decisions, all of them on the ledger.
 Every judgement is a step's; every move is one of `loop.promote`'s verbs. The five steps are rooms of their own:
-`baseline`, `gate`, `trials`, `speed`, `upkeep`.
+`baseline` (and `people`), `gate`, `trials`, `speed`, `upkeep`.
 """
 
 from collections.abc import Callable
@@ -27,6 +27,7 @@ from incumbent.project.bringing import bring, export
 from incumbent.project.code import Code, open_code
 from incumbent.project.expect import expect
 from incumbent.project.gate import Gate
+from incumbent.project.people import People
 from incumbent.project.reasons import case
 from incumbent.project.registering import register
 from incumbent.project.rows import Rows, read
@@ -78,6 +79,7 @@ class Project:
         self.config, self.facts, self.code, self.clock, self.actor = config, facts, code, clock, actor
         self.metric = metrics.get(config.task.metric, config.task.kind)
         self.baseline = Baseline(self)
+        self.people = People(self)
         self.gate = Gate(self)
         self.live = Live(self)
         self.speed = Speed(self)
@@ -228,6 +230,7 @@ class Project:
         Without evidence it is a person's decision: a verdict of the gate that stands against the version refuses it,
         unless `override` says on the ledger that it is not followed.
         """
+        promote.answering(self.roles(), name)
         self.predictor(name)
         now = self.clock() if now is None else now
         if evidence is None:

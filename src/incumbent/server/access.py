@@ -33,7 +33,8 @@ _ASK = [
     (b"www-authenticate", b'Basic realm="incumbent", charset="UTF-8"'),
 ]
 _MOST_CACHED = 1000
-_READ_ONLY = frozenset({"read"})
+_BROWSER = frozenset({"read", "label"})
+"""What a browser may do that sends a token as a password: look, and label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,17 @@ def needs(method: str, path: str) -> str | None:
     """The scope that a request needs; None: it needs no token. What nobody thought of and changes something is
     control.
 
+    Who labels needs no more: a person who must not see what a model says is not let to the other pages.
+
     >>> needs("POST", "/v1/predict"), needs("GET", "/v1/status"), needs("POST", "/v1/promote"), needs("GET", "/")
     ('predict', 'read', 'control', 'read')
+    >>> needs("GET", "/label"), needs("POST", "/label/settle"), needs("GET", "/static/style.css")
+    ('label', 'label', None)
     """
-    if path in OPEN:
+    if path in OPEN or (path.startswith("/static/") and method in ("GET", "HEAD")):
         return None
+    if path in ("/label", "/label.json") or path.startswith("/label/"):
+        return "label"
     return _NEEDS.get(path) or ("read" if method in ("GET", "HEAD") else "control")
 
 
@@ -108,6 +115,8 @@ class Access:
                 host = value
             elif name == b"origin":
                 origin = value
+        if needed == "label" and origin is None and scope["method"] == "POST":
+            return _forbidden("found a form without an Origin, expected one that our own page sends")
         if origin is not None and scope["method"] not in ("GET", "HEAD") and _site(origin) != host:
             return _forbidden("a page of another site may not send this: found an Origin that is not this host")
         if self._grants:
@@ -148,8 +157,8 @@ class Access:
 
 
 def _grant(header: bytes, grants: tokens.Grants) -> tokens.Grant | None:
-    """Bearer: all that the token may. Basic (a person in a browser, the token as password): reading alone, because a
-    browser sends it along with whatever another page makes it send."""
+    """Bearer: all that the token may. Basic (a person in a browser, the token as password): reading and labelling
+    alone, because a browser sends it along with whatever another page makes it send (labels need an Origin of ours)."""
     kind, _, value = header.partition(b" ")
     kind, value = kind.lower(), value.strip()
     if kind == b"bearer":
@@ -161,7 +170,7 @@ def _grant(header: bytes, grants: tokens.Grants) -> tokens.Grant | None:
     except (binascii.Error, ValueError):
         return None
     grant = grants.get(tokens.digest(password))
-    return None if grant is None else replace(grant, scopes=grant.scopes & _READ_ONLY)
+    return None if grant is None else replace(grant, scopes=grant.scopes & _BROWSER)
 
 
 def _site(origin: bytes) -> bytes:

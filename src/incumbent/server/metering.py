@@ -43,10 +43,11 @@ _PATHS = {
     for path in (
         *("/v1/predict", "/v1/outcomes", "/v1/follow", "/v1/status", "/v1/versions", "/v1/ledger", "/v1/trials"),
         *("/v1/promote", "/v1/rollback", "/metrics", "/healthz", "/readyz", "/openapi.json"),
-        *("/", "/index.json", "/review", "/review.json"),
+        *("/", "/index.json", "/review", "/review.json", "/label", "/label.json"),
     )
 }
-_FOLDERS = {"versions": "/versions/{name}", "pictures": "/pictures/{name}", "static": "/static/{name}"}
+_FOLDERS = {"versions": "/versions/{name}", "pictures": "/pictures/{name}", "static": "/static/{name}",
+            "label": "/label/{name}"}  # fmt: skip
 
 
 def template(path: str) -> str:

@@ -39,6 +39,30 @@ def wilson(events: int, n: int, *, alpha: float = 0.05) -> Share:
     return Share(n, share, lower, 1.0 if events == n else min(1.0, middle + half))
 
 
+@dataclass(frozen=True)
+class ShareDifference:
+    """The first share less the second, with *one-sided* bounds, each at level 1 - alpha."""
+
+    difference: float
+    lower: float
+    upper: float
+
+
+def difference(events: int, n: int, other_events: int, other_n: int, *, alpha: float = 0.05) -> ShareDifference:
+    """events/n - other_events/other_n of two independent samples: the distances of each share to its own Wilson bounds,
+    added as squares. Newcombe, Statistics in Medicine 17 (1998), method 10.
+
+    >>> found = difference(56, 70, 48, 80, alpha=.025)
+    >>> round(found.difference, 3), round(found.lower, 4), round(found.upper, 4)
+    (0.2, 0.0524, 0.3339)
+    """
+    first, second = wilson(events, n, alpha=2.0 * alpha), wilson(other_events, other_n, alpha=2.0 * alpha)
+    gap = first.share - second.share
+    below = math.hypot(first.share - first.lower, second.upper - second.share)
+    above = math.hypot(first.upper - first.share, second.share - second.lower)
+    return ShareDifference(gap, gap - below, gap + above)
+
+
 def clopper_pearson(events: int, n: int, *, alpha: float = 0.05) -> Share:
     """Lower and upper bounds, *each one-sided* at level 1 - alpha, at any n. Clopper & Pearson (1934).
 

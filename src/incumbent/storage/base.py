@@ -14,7 +14,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from incumbent.records import Arm, Event, Json, Label, Micros, Outcome, Prediction, Review, Shadow, Signature
+from incumbent.records import (
+    Adjudication,
+    Arm,
+    Event,
+    Json,
+    Label,
+    Micros,
+    Outcome,
+    Prediction,
+    Response,
+    Review,
+    Shadow,
+    Signature,
+)
 from incumbent.storage.values import checked_id, json_text, json_value, packed, unpacked
 
 
@@ -166,6 +179,8 @@ class Gone:
     outcomes: int = 0
     losses: int = 0
     reviews: int = 0
+    responses: int = 0
+    adjudications: int = 0
 
     def __add__(self, other: "Gone") -> "Gone":
         return Gone(
@@ -174,6 +189,8 @@ class Gone:
             self.outcomes + other.outcomes,
             self.losses + other.losses,
             self.reviews + other.reviews,
+            self.responses + other.responses,
+            self.adjudications + other.adjudications,
         )
 
 
@@ -289,6 +306,20 @@ class Log(Protocol):
         """Drawn rows, the newest first, each with its label when there is one: the one it was drawn with, else the
         latest of its prediction. `open_only`: those whose prediction has no label yet."""
 
+    def append_responses(self, responses: Sequence[Response]) -> None:
+        """Keep what people said. Of one person's responses to one copy of an item the one appended last counts; the
+        history stays. The same value again changes nothing, so a form that is sent twice does no harm."""
+
+    def responses(self, study: str, history: bool = False) -> list[Response]:
+        """The responses of a study that count, in the order in which they came; `history`: all that ever were."""
+
+    def append_adjudications(self, adjudications: Sequence[Adjudication]) -> None:
+        """Keep what was decided where responses differ. Of one item's the one appended last counts, whoever it is by;
+        the history stays. The same value by the same person again changes nothing."""
+
+    def adjudications(self, study: str, history: bool = False) -> list[Adjudication]:
+        """The adjudications of a study that count, in the order in which they came; `history`: all that ever were."""
+
     # --- what leaves: old features for Parquet, old days and single units for good. Writers are never held up for
     # longer than a few milliseconds by it (but by `scrub`). One call at a time: StoreLocked where another process is at
     # it. Whoever is killed in between loses nothing: the next such call finishes or takes back what was begun. Where
@@ -308,12 +339,13 @@ class Log(Protocol):
         and move nothing. A copy is deleted when its rows move, and whenever `drop_before` or `erase` take any row."""
 
     def drop_before(self, before: Micros) -> Gone:
-        """Delete for good: rows with `at < before` and all that hangs on them, reviews of that time, outcomes that
-        were known before it and still wait, and Parquet files that hold nothing younger. Totals count what stays."""
+        """Delete for good: rows with `at < before` and all that hangs on them; reviews, responses and adjudications of
+        that time; outcomes that were known before it and still wait; and Parquet files that hold nothing younger.
+        Totals count what stays."""
 
     def erase(self, ids: Sequence[str]) -> Gone:
-        """Delete these predictions for good, with all that hangs on them, wherever it lies; outcomes and reviews of
-        unknown ids too. An erased id is a new one again."""
+        """Delete these predictions for good, with all that hangs on them, wherever it lies; outcomes, reviews,
+        responses and adjudications of unknown ids too. An erased id is a new one again."""
 
     def scrub(self) -> None:
         """No byte of what was deleted is left in the files of the store. It rewrites them, and holds writers up for as

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from incumbent.errors import IdReused, StoreLocked
-from incumbent.records import Micros, Outcome, Prediction, Review, Shadow, Signature
+from incumbent.records import Adjudication, Micros, Outcome, Prediction, Response, Review, Shadow, Signature
 from incumbent.storage.base import (
     BlockSum,
     Gone,
@@ -192,6 +192,18 @@ class Journaled:
     def reviews(self, since: Micros | None = None, open_only: bool = False, limit: int = 1000) -> list[Review]:
         self.move()
         return self._log.reviews(since, open_only, limit)
+
+    def append_responses(self, responses: Sequence[Response]) -> None:
+        self._log.append_responses(responses)
+
+    def responses(self, study: str, history: bool = False) -> list[Response]:
+        return self._log.responses(study, history)
+
+    def append_adjudications(self, adjudications: Sequence[Adjudication]) -> None:
+        self._log.append_adjudications(adjudications)
+
+    def adjudications(self, study: str, history: bool = False) -> list[Adjudication]:
+        return self._log.adjudications(study, history)
 
     def oldest_whole(self, since: Micros | None = None) -> Micros | None:
         self.move()

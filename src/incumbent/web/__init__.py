@@ -4,9 +4,12 @@
     dashboard   who answers, what runs, what the five steps found, the plan, the ledger
     versions    one version: what it takes, where it came from, what is known about it
     review      the rows that were drawn for people
+    label       the row that a person labels blind, and what becomes of the answer (labelling: its addresses)
+    pixels      a square of grey values as a picture
     evidence    where evidence lies on the ledger
     words       times, shares and numbers as people write them
 
 Each page is a dictionary that is read from storage: the template shows it, and the `.json` twin is it.
-Pages compute nothing, draw nothing and need no JavaScript; the judging path drew and stored the pictures.
+Pages compute nothing, draw nothing and need no JavaScript (the page for labels has some, for its keys); the judging
+path drew and stored the pictures.
 """

@@ -1,13 +1,14 @@
 """The addresses of the pages, and the headers that every page has.
 
 In: the stored facts and the settings. Out: one Starlette application. Each page is a dictionary: a template
-shows it, and its `.json` twin is it. No page runs a script, sends a form or asks another host for anything.
+shows it, and its `.json` twin is it. No page runs a script, sends a form or asks another host for anything, but for the
+one on which people label rows (`web.labelling`).
 """
 
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -21,11 +22,12 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from incumbent.config import Config
-from incumbent.errors import DataError, StorageError, UnknownVersion
+from incumbent.errors import DataError, DecisionRefused, StorageError, UnknownVersion
 from incumbent.records import Json
 from incumbent.storage.opening import Facts
 from incumbent.storage.pictures import Pictures
 from incumbent.web import dashboard, doctor, review, versions, words
+from incumbent.web.labelling import routes as label_routes
 
 Page = dict[str, Json]
 Reading = Callable[[Request], Page]
@@ -60,12 +62,13 @@ def pages(facts: Facts, config: Config) -> Starlette:
     for path, (template, reading) in readings.items():
         twin = "/index.json" if path == "/" else f"{path}.json"
         routes += [Route(twin, _twin(reading)), Route(path, _html(show, template, reading))]
+    routes += label_routes(facts, config, show, _json)
     routes += [
         Route("/pictures/{name}.svg", partial(_picture, Pictures(config.store_path, facts.blobs))),
         Mount("/static", StaticFiles(packages=[("incumbent.web", "static")])),
     ]
     trouble = partial(_trouble, show, dashboard.task(config))
-    errors = (HTTPException, UnknownVersion, DataError, StorageError, Exception)
+    errors = (HTTPException, UnknownVersion, DataError, DecisionRefused, StorageError, Exception)
     return Starlette(routes=routes, exception_handlers=dict.fromkeys(errors, trouble))
 
 
@@ -121,14 +124,22 @@ def _twin(reading: Reading) -> Callable[[Request], Response]:
     return endpoint
 
 
-def _json(page: Page, status: int = 200) -> Response:
+def _json(page: Page, status: int = 200, headers: Mapping[str, str] = HEADERS) -> Response:
     text = json.dumps(page, ensure_ascii=False, indent=1)
-    return Response(text, status, headers=HEADERS, media_type="application/json")
+    return Response(text, status, headers=headers, media_type="application/json")
 
 
-def _show(templates: Environment, template: str, page: Page, *, twin: str = "", status: int = 200) -> Response:
+def _show(
+    templates: Environment,
+    template: str,
+    page: Page,
+    *,
+    twin: str = "",
+    status: int = 200,
+    headers: Mapping[str, str] = HEADERS,
+) -> Response:
     text = templates.get_template(template).render(**page, twin=twin)
-    return Response(text, status, headers=HEADERS, media_type="text/html")
+    return Response(text, status, headers=headers, media_type="text/html")
 
 
 def _twin_of(request: Request) -> str:
@@ -159,7 +170,7 @@ def _trouble(show: Callable[..., Response], task: Page, request: Request, error:
         status, said = error.status_code, error.detail
         if status == 404 and said == "Not Found":
             said = f"There is nothing at {request.url.path}."
-    elif isinstance(error, UnknownVersion | DataError):
+    elif isinstance(error, UnknownVersion | DataError | DecisionRefused):
         status, said = error.status, str(error)
     elif isinstance(error, StorageError):
         status, said = 503, "The store cannot be read now. The server's log says why; answers may go on."

@@ -33,6 +33,8 @@ STEPS: tuple[tuple[Step, str, str], ...] = (
 # Evidence repeats at every look; these events are what was done about it.
 MOVES = (
     "VersionRegistered",
+    "StudyStarted",
+    "StudyFinished",
     "BaselineSet",
     "GateDecided",
     "Overridden",
@@ -56,6 +58,7 @@ PICTURES = {
     ),
     "loss": ("Loss of what was served, by week", "Mean loss of labelled answers; lower is better."),
     "baseline": ("What must be beaten", "The naive rules on held-out rows, with 95 % intervals."),
+    "people": ("What people reach", "People, model and baseline with 95 % intervals; the line: a perfect model."),
     "expect": ("What may be expected", "A quick model on growing shares of the rows, between floor, ceiling and goal."),
     "latency": ("How fast it answers", "Single-row latency against the budget."),
 }

@@ -106,7 +106,7 @@ def test_a_damaged_page(tmp_path: Path) -> None:
     log.close()
     path = tmp_path / "log.db"
     whole = path.read_bytes()
-    first = 25 * 4096  # the first pages of the tables, so that the file can be opened at all
+    first = 33 * 4096  # the first pages of the tables, so that the file can be opened at all
     path.write_bytes(whole[:first] + b"\xff" * (len(whole) - first))
     again = open_log(tmp_path, IMPATIENT)
     with pytest.raises(StoreDamaged):

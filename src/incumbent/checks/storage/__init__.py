@@ -3,6 +3,7 @@
     arrivals   what becomes of predictions, shadows, outcomes and losses, in any order
     appending  the hot insert: without waiting, flushed when asked, tidied beside the traffic
     leaving    what is moved to Parquet, and what goes for good
+    people     what people say: corrected with history, gone with its rows
     reading    what scan, reviews, totals and the sums give back, and that none looks into the future
     sharing    threads, processes, closing and opening again
     plain      the sums computed the long way from lists: what every body is compared with
@@ -13,11 +14,12 @@ from incumbent.checks.storage.arrivals import ArrivalChecks
 from incumbent.checks.storage.blobs import BlobsChecks
 from incumbent.checks.storage.leaving import LeavingChecks
 from incumbent.checks.storage.ledger import LedgerChecks
+from incumbent.checks.storage.people import PeopleChecks
 from incumbent.checks.storage.reading import ReadingChecks
 from incumbent.checks.storage.sharing import SharingChecks
 
 
-class LogChecks(AppendingChecks, ArrivalChecks, ReadingChecks, SharingChecks, LeavingChecks):
+class LogChecks(AppendingChecks, ArrivalChecks, ReadingChecks, SharingChecks, LeavingChecks, PeopleChecks):
     """The whole contract of a Log. Say `opener` (it must survive pickling, because child processes call it too) and
     `occupied`."""
 

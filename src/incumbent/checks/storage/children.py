@@ -8,6 +8,7 @@ from typing import Any
 
 from incumbent.checks.storage.opened import T0, learnt, predicted
 from incumbent.errors import LedgerConflict
+from incumbent.records import Response
 from incumbent.storage.base import Blobs, Ledger, Log
 
 WAIT_S = 60
@@ -55,6 +56,16 @@ def append_events(opener: Callable[[Path], Ledger], folder: Path, name: str, eve
         except LedgerConflict:
             continue
     ledger.close()
+
+
+def append_said(opener: Callable[[Path], Log], folder: Path, name: str, items: int) -> None:
+    """Open a log and answer that many items, each twice, as a browser does that heard no reply."""
+    log = opener(folder)
+    for item in range(items):
+        response = Response("p1", f"{name} {item}", 1, name, item, T0)
+        log.append_responses([response])
+        log.append_responses([response])
+    log.close()
 
 
 def put_bytes(opener: Callable[[Path], Blobs], folder: Path, content: bytes, times: int) -> None:

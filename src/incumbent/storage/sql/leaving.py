@@ -47,6 +47,8 @@ p, o = tables.prediction.alias("p"), tables.outcome.alias("o")
 archive, prediction, outcome, review, tally = (
     tables.archive, tables.prediction, tables.outcome, tables.review, tables.tally
 )  # fmt: skip
+SAID = {"responses": tables.response, "adjudications": tables.adjudication}
+"""What people said of an item, which may be the id of a row."""
 
 _OLDEST = (
     select(p.c.at)
@@ -92,6 +94,11 @@ _OLD_PENDING = (
     .limit(bindparam("batch"))
 )
 _OLD_REVIEWS = select(review.c.arrival).where(review.c.at < bindparam("before")).limit(bindparam("batch"))
+_OLD_SAID = {
+    what: select(table.c.arrival).where(table.c.at < bindparam("before")).limit(bindparam("batch"))
+    for what, table in SAID.items()
+}
+_SAID_OF = {what: select(table.c.arrival).where(among(table.c.item, "ids")) for what, table in SAID.items()}
 _PENDING_OF = select(outcome.c.arrival).where(outcome.c.prediction.is_(None), among(outcome.c.id, "ids"))
 _REVIEWS_OF = select(review.c.arrival).where(among(review.c.id, "ids"))
 _ARRIVALS = select(p.c.arrival, p.c.archived).where(among(p.c.id, "ids"))
@@ -122,6 +129,7 @@ _HANGING: Mapping[str, Delete] = {
 _BY_ARRIVAL = {
     "outcomes": delete(outcome).where(among(outcome.c.arrival, "arrivals")),
     "reviews": delete(review).where(among(review.c.arrival, "arrivals")),
+    **{what: delete(table).where(among(table.c.arrival, "arrivals")) for what, table in SAID.items()},
 }
 
 files_query = _FILES
@@ -183,7 +191,7 @@ class Leaving:
             self._finish(days)
             for rows in self._in_turns(_OLDER, before=before):
                 gone += rows
-            for what, query in (("outcomes", _OLD_PENDING), ("reviews", _OLD_REVIEWS)):
+            for what, query in (("outcomes", _OLD_PENDING), ("reviews", _OLD_REVIEWS), *_OLD_SAID.items()):
                 for rows in self._in_turns(query, what, before=before):
                     gone += rows
             old = [file for file in self.files() if file.until <= before]
@@ -207,7 +215,7 @@ class Leaving:
                 gone += self._erased_from(days, number, there, ids)
             gone += self._deleted([arrival for arrival, archived in found if archived is None])
             with self._database.writing(alone=True) as session:
-                for what, query in (("outcomes", _PENDING_OF), ("reviews", _REVIEWS_OF)):
+                for what, query in (("outcomes", _PENDING_OF), ("reviews", _REVIEWS_OF), *_SAID_OF.items()):
                     arrivals = [arrival for (arrival,) in session.rows(query, ids=session.listed(ids))]
                     gone += _delete_by_arrival(session, what, arrivals)
             self._clean(days, copies=True)

@@ -1,7 +1,8 @@
 """The Log on SQL: `storage.base.Log`, method by method, but for the hot insert and its upkeep, which a body brings.
 
-What arrives is written by `arrivals`, what leaves is moved or deleted by `leaving`, what is added up is read by `sums`;
-here are the transactions around them, and the reading of rows, whose features may lie in Parquet files.
+What arrives is written by `arrivals`, what people say by `answers`; what leaves is moved or deleted by `leaving`, what
+is added up is read by `sums`. Here are the transactions around them, and the reading of rows, whose features may lie in
+Parquet files.
 """
 
 import threading
@@ -14,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, bindparam, case, func, or_, select
 
 from incumbent.errors import StoreDamaged
-from incumbent.records import Micros, Outcome, Prediction, Review, Shadow, Signature
+from incumbent.records import Adjudication, Micros, Outcome, Prediction, Response, Review, Shadow, Signature
 from incumbent.storage.base import (
     BlockSum,
     Gone,
@@ -28,7 +29,7 @@ from incumbent.storage.base import (
     prediction_of,
     row_of,
 )
-from incumbent.storage.sql import arrivals, sums, tables
+from incumbent.storage.sql import answers, arrivals, sums, tables
 from incumbent.storage.sql.leaving import Leaving, files_query, parquet
 from incumbent.storage.sql.session import Database, Row, Session, among
 from incumbent.storage.sql.tables import LABEL, NEVER
@@ -252,6 +253,24 @@ class SqlLog(ABC):
         with self._database.reading() as session:
             found = session.rows(_REVIEWS[open_only], since=_FIRST if since is None else since, limit=limit)
         return [_review(row) for row in found]
+
+    def append_responses(self, responses: Sequence[Response]) -> None:
+        with self._database.writing(alone=True) as session:
+            answers.keep_responses(session, responses)
+        self._acknowledge()
+
+    def responses(self, study: str, history: bool = False) -> list[Response]:
+        with self._database.reading() as session:
+            return answers.responses(session, study, history)
+
+    def append_adjudications(self, adjudications: Sequence[Adjudication]) -> None:
+        with self._database.writing(alone=True) as session:
+            answers.keep_adjudications(session, adjudications)
+        self._acknowledge()
+
+    def adjudications(self, study: str, history: bool = False) -> list[Adjudication]:
+        with self._database.reading() as session:
+            return answers.adjudications(session, study, history)
 
     def oldest_whole(self, since: Micros | None = None) -> Micros | None:
         return self._leaving.oldest_whole(since)

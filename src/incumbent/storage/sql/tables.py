@@ -28,7 +28,7 @@ Text = SqlText().with_variant(SqlText(collation="C"), "postgresql")
 LOG = MetaData()
 LEDGER = MetaData()
 
-REVISIONS = {"log": "0003", "ledger": "0001"}
+REVISIONS = {"log": "0004", "ledger": "0001"}
 """The revision of each that this release reads and writes. The revision 0001 is that of the first release."""
 METADATA = {"log": LOG, "ledger": LEDGER}
 
@@ -141,6 +141,38 @@ review = Table(
     Column("label", Text),  # JSON
     Column("reviewer", Text),
     Index("review_at", "at"),
+)
+
+# What people said: two tables, because an answer that was given blind and a decision that was taken with the answers in
+# view are not the same kind of fact.
+response = Table(
+    "response",
+    LOG,
+    Column("arrival", Arrival, primary_key=True),
+    Column("study", Text, nullable=False),
+    Column("item", Text, nullable=False),
+    Column("copy", BigInteger, nullable=False),
+    Column("reviewer", Text, nullable=False),
+    Column("value", Text),  # JSON; null: could not tell
+    Column("at", BigInteger, nullable=False),
+    Column("took_us", BigInteger, nullable=False),
+    Index("response_study", "study", "item", "copy", "reviewer"),
+    Index("response_item", "item"),
+    Index("response_at", "at"),
+)
+
+adjudication = Table(
+    "adjudication",
+    LOG,
+    Column("arrival", Arrival, primary_key=True),
+    Column("study", Text, nullable=False),
+    Column("item", Text, nullable=False),
+    Column("value", Text, nullable=False),  # JSON
+    Column("reviewer", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("adjudication_study", "study", "item"),
+    Index("adjudication_item", "item"),
+    Index("adjudication_at", "at"),
 )
 
 event = Table(
