@@ -80,17 +80,25 @@ def test_other_peoples_code_gets_a_worker_whose_errors_are_heard(project: config
         opener(project, open_blobs(project))(Version("v1", "sklearn", "0" * 64, SIGNATURE, "native.skops"))
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_a_challenger_that_could_harm_gets_a_worker(tmp_path: Path, compiled: bool) -> None:
-    """Foreign bytes run in C++: until it has earned its place, that happens in a process of its own."""
-    project = config.parse(f"{TOML}[versions]\ncompile={str(compiled).lower()}\n", tmp_path)
+def boosted(project: config.Config) -> Version:
+    """A small LightGBM model."""
     blobs, rows = open_blobs(project), np.linspace(-1, 1, 200)
     model = lgb.train({"objective": "binary", "verbose": -1, "num_threads": 1}, lgb.Dataset(rows[:, None], rows > 0), 5)
     saved = artefact.save(
         blobs, model, runtime="lightgbm", signature=SIGNATURE, sample={"x": rows}, versions=project.versions
     )
-    version = Version("v1", "lightgbm", saved.manifest, SIGNATURE, saved.serves)
-    assert saved.serves == ("twin.onnx" if compiled else "model.lightgbm.txt")
+    return Version("v1", "lightgbm", saved.manifest, SIGNATURE, saved.serves)
+
+
+def test_a_challenger_that_could_harm_gets_a_worker(project: config.Config) -> None:
+    """A graph that somebody else wrote may do as it likes: until it has earned its place, in a process of its own."""
+    blobs, rows = open_blobs(project), np.linspace(-1, 1, 200)
+    parts = artefact.manifest(blobs, boosted(project).manifest)["parts"]
+    saved = artefact.save(
+        blobs, blobs.get(parts["twin.onnx"]), runtime="onnx", signature=SIGNATURE, sample={"x": rows},
+        versions=project.versions,
+    )  # fmt: skip
+    version = Version("v1", "onnx", saved.manifest, SIGNATURE, saved.serves)
     here, apart = opener(project, blobs)(version), opener(project, blobs)(version, apart=True)
     try:
         assert isinstance(here, Inline) and isinstance(apart, Worker)
@@ -104,10 +112,14 @@ def test_a_challenger_that_could_harm_gets_a_worker(tmp_path: Path, compiled: bo
         apart.close()
 
 
-def test_a_challenger_of_plain_arithmetic_needs_no_process(project: config.Config, manifest: str) -> None:
-    """A rule is a few operations of ours on arrays: it cannot hang, crash or grow."""
-    version = Version("v1", "rule", manifest, SIGNATURE, "rule.json")
-    assert isinstance(opener(project, open_blobs(project))(version, apart=True), Inline)
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_challenger_that_cannot_harm_needs_no_process(tmp_path: Path, manifest: str, compiled: bool) -> None:
+    """A twin that we made and proved, a rule, checked trees: none of them hangs or grows."""
+    project = config.parse(f"{TOML}[versions]\ncompile={str(compiled).lower()}\n", tmp_path)
+    opens, trees = opener(project, open_blobs(project)), boosted(project)
+    assert trees.serves == ("twin.onnx" if compiled else "model.lightgbm.txt")
+    assert isinstance(opens(trees, apart=True), Inline)
+    assert isinstance(opens(Version("v1", "rule", manifest, SIGNATURE, "rule.json"), apart=True), Inline)
 
 
 def test_a_reference_is_not_opened(project: config.Config) -> None:
