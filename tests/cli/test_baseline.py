@@ -1,31 +1,17 @@
 """`incumbent baseline`: the table, the picture, and whether a score is good, with a project and without."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from parcels import write
+from said import Command
 
-from incumbent.cli import run
 from incumbent.project import open_project
 
-Command = Callable[..., tuple[int, str, str]]
 NOW = "2024-02-10T00:00:00+00:00"
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    def call(*arguments: Any) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = run([str(one) for one in arguments])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
 
 
 @pytest.fixture

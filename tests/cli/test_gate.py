@@ -1,32 +1,17 @@
 """`incumbent gate` in continuous integration: files for every verdict, exit codes, and a ledger that stays true."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
 import pytest
 from parcels import write
+from said import Command
 
 from incumbent.ci import places
-from incumbent.cli import run
 from incumbent.project import open_project
 
-Command = Callable[..., tuple[int, str, str]]
 FULL = Path("/dev/full")
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run one command; (exit code, standard output, standard error)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = run([str(one) for one in arguments])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
 
 
 @pytest.fixture

@@ -1,30 +1,13 @@
 """`incumbent gate` and `incumbent promote` at the terminal: modes, overrides, plans, simulations."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from parcels import day, write
+from said import Command
 
-from incumbent.cli import run
 from incumbent.project import open_project
-
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run one command; (exit code, standard output, standard error)."""
-
-    def call(*arguments: Any) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = run([str(one) for one in arguments])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
 
 
 def made(folder: Path, more: str = "") -> Path:

@@ -2,16 +2,14 @@
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
 from parcels import day, traffic, write
+from said import Command
 
 from incumbent.checks.storage.leaving import holding
-from incumbent.cli import run
 from incumbent.errors import ArtefactRefused
 from incumbent.project import Project, open_project
 from incumbent.runtimes import artefact
@@ -19,20 +17,6 @@ from incumbent.runtimes import artefact
 NOW = "2024-02-20T12:00:00+00:00"  # day 50
 STORE_PAGE = Path(__file__).parents[2] / "docs" / "store.md"
 ROWS_A_DAY = 48
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run one command; (exit code, standard output, standard error)."""
-
-    def call(*arguments: Any) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = run([str(one) for one in arguments])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
 
 
 @pytest.fixture
