@@ -83,9 +83,17 @@ def page(facts: Facts, config: Config, before: int | None = None, every: bool = 
         "delivered": expected(value),
         "readiness": _short(readiness.card(config, facts, wall(), events, totals, value)),
         "pictures": pictures(config, facts),
-        "counts": asdict(totals),
+        "counts": {**asdict(totals), "served": dict(sorted(totals.served.items(), key=_in_order))},
         "ledger": ledger(events, roles, before, every),
     }
+
+
+def _in_order(one: tuple[str, int]) -> tuple[int, str]:
+    """
+    >>> sorted([("v10", 1), ("v9", 2)], key=_in_order)
+    [('v9', 2), ('v10', 1)]
+    """
+    return len(one[0]), one[0]
 
 
 def task(config: Config) -> dict[str, Json]:
