@@ -59,7 +59,8 @@ class Version:
 
     `runtime` is what it was made with (rule, sklearn, lightgbm, onnx, pyfunc), `serves` the part that answers
     (`twin.onnx` for a proved compiled twin). `recipe` names the training code; a refresh shares it with its
-    parent, a new recipe does not. `answers` is False for references (people, a system's column).
+    parent, a new recipe does not. `answers` is False for references (people, a system's column). `brought` is True
+    where its parts, twins too, were made elsewhere and came as bytes.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Version:
     n_rows: int = 0
     answers: bool = True
     description: str = ""
+    brought: bool = False
 
 
 @dataclass(frozen=True, slots=True)

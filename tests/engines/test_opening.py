@@ -10,7 +10,7 @@ import pytest
 
 from incumbent import config
 from incumbent.engines.inline import Inline
-from incumbent.engines.opening import open_in_child, opener, runs_inline
+from incumbent.engines.opening import is_harmless, open_in_child, opener, runs_inline
 from incumbent.engines.worker import Worker
 from incumbent.errors import EngineDied, NotAnswering, StoreDamaged
 from incumbent.records import Column, Signature, Version
@@ -120,6 +120,22 @@ def test_a_challenger_that_cannot_harm_needs_no_process(tmp_path: Path, manifest
     assert trees.serves == ("twin.onnx" if compiled else "model.lightgbm.txt")
     assert isinstance(opens(trees, apart=True), Inline)
     assert isinstance(opens(Version("v1", "rule", manifest, SIGNATURE, "rule.json"), apart=True), Inline)
+
+
+@pytest.mark.parametrize(
+    ("serves", "brought", "harmless"),
+    [
+        ("twin.onnx", False, True),
+        ("twin.onnx", True, False),
+        ("model.onnx", False, False),
+        ("model.lightgbm.txt", True, True),
+        ("twin.linear.json", True, True),
+        ("native.skops", False, False),
+    ],
+)
+def test_a_graph_from_elsewhere_is_no_twin_of_ours(serves: str, brought: bool, harmless: bool) -> None:
+    """An exported folder brings its twin as bytes: somebody may have written them."""
+    assert is_harmless(Version("v1", "sklearn", "0" * 64, SIGNATURE, serves, brought=brought)) is harmless
 
 
 def test_a_reference_is_not_opened(project: config.Config) -> None:

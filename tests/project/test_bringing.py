@@ -310,6 +310,7 @@ def test_an_exported_version_is_the_same_elsewhere(there: tuple[Project, Project
     assert (version.name, version.manifest, version.serves) == ("v1", before.manifest, before.serves)
     assert (version.trained_until, version.n_rows) == (before.trained_until, before.n_rows)
     assert version.description == "v2 of parcels: five trees"
+    assert elsewhere.version("v1").brought and not before.brought
     assert np.array_equal(answers(here, before), answers(elsewhere, version))
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     parts = {f"parts/{name}" for name in artefact.manifest(here.facts.blobs, before.manifest)["parts"]}

@@ -2,8 +2,8 @@
 
 In: the configuration, the blobs and a Version of the ledger. Out: an Engine, loaded and proved. Predictors
 that we run ourselves (rules, ONNX, a proved twin) run inline; anything else, which is other people's
-code, in a worker. A challenger is opened apart: it has not earned its place yet, so it gets a worker too, unless it is
-one of the HARMLESS.
+code, in a worker. A challenger is opened apart: it has not earned its place yet, so it gets a worker too, unless it
+`is_harmless`.
 """
 
 from typing import Protocol
@@ -38,13 +38,18 @@ def runs_inline(version: Version) -> bool:
     return version.runtime in ("rule", "onnx") or version.serves in INLINE
 
 
+def is_harmless(version: Version) -> bool:
+    """Can nothing in it hang or grow? A graph that was made elsewhere may, also where it is called a twin."""
+    return version.serves in HARMLESS and not (version.brought and version.serves.endswith(".onnx"))
+
+
 def opener(config: Config, blobs: Blobs) -> OpenEngine:
     """A function that opens versions."""
 
     def open_engine(version: Version, *, apart: bool = False) -> Engine:
         if not version.answers:
             raise NotAnswering(f"{version.name} ({version.runtime}) is a reference: it cannot answer new rows.")
-        if runs_inline(version) and not (apart and version.serves not in HARMLESS):
+        if runs_inline(version) and (is_harmless(version) or not apart):
             return Inline(version.name, open_version(blobs, version.manifest, config.versions))
         arguments = (config, version.manifest)
         return Worker(version.name, open_in_child, arguments, memory_mb=config.versions.memory_mb)

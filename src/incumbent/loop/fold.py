@@ -125,7 +125,10 @@ def version_to_dict(version: Version) -> dict[str, Json]:
         "kind": version.signature.kind,
         "classes": list(version.signature.classes),
     }
-    return {**asdict(replace(version, signature=Signature((), "binary"))), "signature": signature}
+    found = {**asdict(replace(version, signature=Signature((), "binary"))), "signature": signature}
+    if not version.brought:
+        del found["brought"]  # what was made here reads as it did before anything could be brought
+    return found
 
 
 def version_from_dict(data: Data) -> Version:

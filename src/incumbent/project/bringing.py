@@ -204,6 +204,7 @@ def _restored(project: "Project", path: Path, *, trust: bool, description: str, 
         trained_until=about["trained_until"] if project.config.task.time else None,
         n_rows=about["n_rows"],
         description=description or f"{about.get('name')} of {about.get('task')}: {about.get('description') or recipe}",
+        brought=True,
     )
     promote.register(project.facts.ledger, roles, version, at=now, actor=project.actor, reason=version.description)
     return version
