@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from incumbent import charts
+from incumbent import charts, drawing
 from incumbent.config import parse
 from incumbent.records import DAY, Event, Evidence, Json, Micros
 from incumbent.storage.base import PeriodSum
@@ -118,24 +118,24 @@ def texts(svg: bytes) -> str:
 def test_a_chart_says_what_it_shows(name: str) -> None:
     """Titles, units and names are text in the picture."""
     make, told = DRAWN[name]
-    found = texts(charts.svg(make()))
+    found = texts(drawing.svg(make()))
     assert [text for text in told if text not in found] == []
 
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_light_and_dark_differ_in_colour_alone(name: str) -> None:
     """Both drawings have the same words and a transparent ground, in other colours."""
-    both = charts.both(DRAWN[name][0]())
+    both = drawing.both(DRAWN[name][0]())
     assert texts(both["light"]) == texts(both["dark"])
-    assert charts.LIGHT["ink"].encode() in both["light"]
-    assert charts.DARK["ink"].encode() in both["dark"]
-    assert charts.LIGHT["ink"].encode() not in both["dark"]
+    assert drawing.LIGHT["ink"].encode() in both["light"]
+    assert drawing.DARK["ink"].encode() in both["dark"]
+    assert drawing.LIGHT["ink"].encode() not in both["dark"]
 
 
 def test_the_same_facts_give_the_same_bytes() -> None:
     """A picture drawn again is the same blob."""
     make, _ = DRAWN["loss"]
-    assert charts.svg(make()) == charts.svg(make())
+    assert drawing.svg(make()) == drawing.svg(make())
 
 
 def test_first_looks_do_not_flatten_the_rest() -> None:
@@ -189,10 +189,10 @@ def test_the_rules_are_drawn_with_what_is_listed_and_what_is_perfect() -> None:
     system = Evidence("baseline", "old system", "reference", "s", APRIL, None, numbers | {"rank": 4})
     best = rule(1, 0.15)
     chart = charts.baselines([replace(best, numbers=best.numbers | {"perfect": 0.0}), listed, system], scored=0.12)
-    drawn = charts.svg(chart).decode()
+    drawn = drawing.svg(chart).decode()
     for words in ("naive rule", "small model, for comparison", "reference, not served", "perfect: 0", "yours: 0.12"):
         assert words in drawn
-    alone = charts.svg(charts.baselines([rule(1, 0.15), rule(2, None)])).decode()
+    alone = drawing.svg(charts.baselines([rule(1, 0.15), rule(2, None)])).decode()
     assert "role-legend" in drawn and "role-legend" not in alone and "perfect:" not in alone
 
 
@@ -220,11 +220,11 @@ def test_people_model_and_baseline_are_drawn_with_the_ceiling(gold: str, said: s
            for who, value in (("people", 0.9), ("model", 0.91), ("baseline", 0.5))},
     }  # fmt: skip
     evidence = Evidence("baseline", "v3", "automate", "s", APRIL, "v2", numbers)
-    drawn = charts.svg(charts.people(evidence)).decode()
+    drawn = drawing.svg(charts.people(evidence)).decode()
     for text in ("people (v2)", "model (v3)", "baseline", "May v3 replace people? automate", said):
         assert text in drawn
     without = Evidence("baseline", "v3", "not_yet", "s", APRIL, "v2", {**numbers, "ceiling": None, "baseline": None})
-    assert said not in charts.svg(charts.people(without)).decode()
+    assert said not in drawing.svg(charts.people(without)).decode()
 
 
 def test_people_are_no_naive_rule() -> None:

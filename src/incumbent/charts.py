@@ -1,44 +1,42 @@
-"""What does the evidence look like? Evidence and records in, Altair charts out; `svg` makes bytes of them.
+"""What does the evidence look like? Evidence and records in, Altair charts out; `drawing` makes bytes of them.
 
-One definition serves page, report and notebook, light and dark: marks name a colour (incumbent, challenger,
-bad, …) and the theme says what it is, on a transparent ground. Charts compute no statistic: sums, bounds and
-verdicts come from where they were made. Axes carry units; a day is a day of the task's zone.
+One definition serves page, report and notebook, light and dark. Charts compute no statistic: sums, bounds and verdicts
+come from where they were made. Axes carry units; a day is a day of the task's zone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import altair as alt
-import vl_convert
 
 from incumbent.config import Config
+from incumbent.drawing import (
+    Axis,
+    Chart,
+    Row,
+    both,
+    chart_of,
+    colour_of,
+    days_axis,
+    level_line,
+    titled,
+    upright_line,
+    wall_clock,
+)
 from incumbent.loop.fold import evidence_from_dict
 from incumbent.loop.fold import roles as fold
-from incumbent.records import DAY, Event, Evidence, Json, Micros, Roles, moment
+from incumbent.records import DAY, Event, Evidence, Micros, Roles
 from incumbent.stats import metrics
 from incumbent.stats.metrics import UNITS_PER_ONE
 from incumbent.storage.base import PeriodSum
 
-WIDTH, HEIGHT = 600, 240
-FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 SETTLED_AFTER = 4
 """From this many looks on, the y scale of a trial leaves out the first third, whose bounds are far away."""
 LOG_FROM = 20.0
 """A latency scale is logarithmic when the slowest is this many times the fastest."""
 
-LIGHT = {
-    "ink": "#1d2126", "muted": "#58616c", "grid": "#dedbd4", "ground": "#ffffff", "incumbent": "#1f5fbf",
-    "challenger": "#c2410c", "baseline": "#6b7280", "untouched": "#7c3aed", "good": "#12693a", "bad": "#b3261e",
-    "open": "#59606a",
-}  # fmt: skip
-DARK = {
-    "ink": "#e9e7e2", "muted": "#a3acb6", "grid": "#353b42", "ground": "#1d2125", "incumbent": "#6ea8ff",
-    "challenger": "#ff9f5a", "baseline": "#9aa3ad", "untouched": "#c4a3ff", "good": "#7fd9a5", "bad": "#ff8d83",
-    "open": "#b7bec7",
-}  # fmt: skip
 POLICIES = ("incumbent", "challenger", "baseline", "untouched", "good", "bad")
 MARKS = {
     "RetrainRefused": "retrain refused",
@@ -47,11 +45,6 @@ MARKS = {
     "AlarmRaised": "alarm",
 }
 SHAPES = ["cross", "triangle-down", "diamond", "triangle-up"]
-
-Chart = alt.Chart | alt.LayerChart
-Row = dict[str, Json]
-Axis = dict[str, Any]  # the channel's title and scale, the same in every layer
-
 
 class MonthRow(Protocol):
     """A month of `rehearse.compare`: its name ("2013-04") and the mean loss of each policy."""
@@ -154,56 +147,29 @@ def latest_rules(found: Sequence[Evidence]) -> list[Evidence]:
     return [one for one in naive if one.at == naive[-1].at]
 
 
-def both(chart: Chart) -> dict[str, bytes]:
-    """The light and the dark drawing of a chart."""
-    return {"light": svg(chart), "dark": svg(chart, dark=True)}
-
-
-def svg(chart: Chart, dark: bool = False) -> bytes:
-    """A chart as SVG bytes: transparent ground, text as text in the reader's own fonts."""
-    drawn: str = vl_convert.vegalite_to_svg(chart.configure(**_theme(DARK if dark else LIGHT)).to_dict())
-    return drawn.encode()
-
-
-FORMATS = (".svg", ".png", ".html")
-
-
-def save(chart: Chart, path: Path) -> None:
-    """Write a chart to a file by the end of its name: .svg, .png (twice the size), or .html (one file, with everything
-    in it). Light, on a white ground. Raises OSError where the file cannot be written."""
-    theme = _theme(LIGHT) | {"background": LIGHT["ground"]}
-    spec = chart.configure(**theme).to_dict()
-    if path.suffix == ".png":
-        path.write_bytes(vl_convert.vegalite_to_png(spec, scale=2))
-    elif path.suffix == ".html":
-        path.write_text(vl_convert.vegalite_to_html(spec, bundle=True), encoding="utf-8")
-    else:
-        path.write_text(vl_convert.vegalite_to_svg(spec), encoding="utf-8")
-
-
 # --- the charts
 
 
 def trial(look: Evidence, min_gain: float = 0.0, zone: tzinfo = UTC) -> Chart:
     """The challenger's gain at each look with its bounds, the line of no difference and the promote line."""
     rows: list[Row] = [
-        {"when": _clock(at, zone), "gain": gain, "lower": lower, "upper": upper}
+        {"when": wall_clock(at, zone), "gain": gain, "lower": lower, "upper": upper}
         for at, gain, lower, upper in look.numbers["series"]
     ]
     bounded = [row for row in rows if row["lower"] is not None and row["upper"] is not None]
     y: Axis = {"title": f"gain in {look.numbers['metric']}", "scale": alt.Scale(domain=_room(bounded, min_gain))}
-    x = _days("when", zone)
-    gain = _chart(rows).encode(x=x, y=alt.Y("gain:Q", **y))
-    band = _chart(bounded).encode(x=x, y=alt.Y("lower:Q", **y), y2="upper:Q")
+    x = days_axis("when", zone)
+    gain = chart_of(rows).encode(x=x, y=alt.Y("gain:Q", **y))
+    band = chart_of(bounded).encode(x=x, y=alt.Y("lower:Q", **y), y2="upper:Q")
     layers: list[alt.Chart] = [
-        band.mark_area(color=_colour("challenger"), opacity=0.22, clip=True),
-        gain.mark_line(color=_colour("challenger"), clip=True, strokeWidth=2),
-        gain.mark_point(color=_colour("challenger"), clip=True, filled=True, size=30),
-        *_level(0.0, "no difference" if min_gain else "no difference; promoted above", "ink", y, bool(min_gain)),
+        band.mark_area(color=colour_of("challenger"), opacity=0.22, clip=True),
+        gain.mark_line(color=colour_of("challenger"), clip=True, strokeWidth=2),
+        gain.mark_point(color=colour_of("challenger"), clip=True, filled=True, size=30),
+        *level_line(0.0, "no difference" if min_gain else "no difference; promoted above", "ink", y, bool(min_gain)),
     ]
     if min_gain:
-        layers += _level(min_gain, "promoted above", "good", y)
-    return _titled(layers, f"{look.subject} against {look.reference}: above zero it is better")
+        layers += level_line(min_gain, "promoted above", "good", y)
+    return titled(layers, f"{look.subject} against {look.reference}: above zero it is better")
 
 
 def loss(
@@ -221,21 +187,21 @@ def loss(
     """
     rows: list[Row] = [
         {
-            "when": _clock(week.period * period, zone),
+            "when": wall_clock(week.period * period, zone),
             "value": of_mean(week.loss / UNITS_PER_ONE / week.labelled),
         }
         for week in weeks
         if week.labelled
     ]
     y: Axis = {"title": f"{metric} of served answers", "scale": alt.Scale(zero=False)}
-    base = _chart(rows).encode(x=_days("when", zone, "week from"), y=alt.Y("value:Q", **y))
+    base = chart_of(rows).encode(x=days_axis("when", zone, "week from"), y=alt.Y("value:Q", **y))
     layers: list[alt.Chart] = [
-        base.mark_line(color=_colour("incumbent"), strokeWidth=2),
-        base.mark_point(color=_colour("incumbent"), filled=True, size=36),
+        base.mark_line(color=colour_of("incumbent"), strokeWidth=2),
+        base.mark_point(color=colour_of("incumbent"), filled=True, size=36),
     ]
     if baseline is not None:
-        layers += _level(baseline, "baseline on held-out rows", "baseline", y)
-    return _titled(layers, f"{metric} by week")
+        layers += level_line(baseline, "baseline on held-out rows", "baseline", y)
+    return titled(layers, f"{metric} by week")
 
 
 def baselines(rules: Sequence[Evidence], *, scored: float | None = None) -> Chart:
@@ -252,21 +218,21 @@ def baselines(rules: Sequence[Evidence], *, scored: float | None = None) -> Char
     room = alt.Scale(type="point", padding=1)  # below the last rule, for the names of the lines
     y = alt.Y("rule:N", sort=[row["rule"] for row in rows], title=None, axis=alt.Axis(labelLimit=260), scale=room)
     found = list(dict.fromkeys(str(row["part"]) for row in rows))
-    scale = alt.Scale(domain=found, range=[_colour(_PART_COLOURS[part]) for part in found])
+    scale = alt.Scale(domain=found, range=[colour_of(_PART_COLOURS[part]) for part in found])
     legend = alt.Legend(title=None, orient="top", labelLimit=300) if len(found) > 1 else None
     colour = alt.Color("part:N", scale=scale, legend=legend)
-    bounded = _chart([row for row in rows if row["lower"] is not None and row["upper"] is not None])
+    bounded = chart_of([row for row in rows if row["lower"] is not None and row["upper"] is not None])
     layers: list[alt.Chart] = [
         bounded.mark_rule(strokeWidth=2).encode(x=alt.X("lower:Q", **x), x2="upper:Q", y=y, color=colour),
-        _chart(rows).mark_point(filled=True, size=70).encode(x=alt.X("value:Q", **x), y=y, color=colour),
+        chart_of(rows).mark_point(filled=True, size=70).encode(x=alt.X("value:Q", **x), y=y, color=colour),
     ]
     if perfect is not None:
         most = perfect >= max(row["value"] for row in rows)
-        layers += _upright(float(perfect), f"perfect: {perfect:g}", "good", x, 9, at_left=most)
+        layers += upright_line(float(perfect), f"perfect: {perfect:g}", "good", x, 9, at_left=most)
     if scored is not None:
         largest = scored >= max(row["value"] for row in rows)
-        layers += _upright(scored, f"yours: {scored:.4g}", "untouched", x, 23, at_left=largest)
-    return _titled(layers, "What must be beaten, the best on top", height=34 * (len(rows) + 1))
+        layers += upright_line(scored, f"yours: {scored:.4g}", "untouched", x, 23, at_left=largest)
+    return titled(layers, "What must be beaten, the best on top", height=34 * (len(rows) + 1))
 
 
 _PARTS = {
@@ -294,21 +260,21 @@ def expectation(evidence: Evidence) -> Chart:
     axis = alt.Axis(format="~s", tickCount=6, grid=False)
     x: Axis = {"title": "training rows (log scale)", "scale": alt.Scale(type="log", nice=False), "axis": axis}
     rows = alt.X("n_rows:Q", **x)
-    line, marks = _chart(curve["line"]).encode(x=rows), _chart(points).encode(x=rows)
+    line, marks = chart_of(curve["line"]).encode(x=rows), chart_of(points).encode(x=rows)
     layers: list[alt.Chart] = [
-        line.mark_area(fill=_colour("incumbent"), opacity=0.16).encode(y=alt.Y("lower:Q", **y), y2="upper:Q"),
-        line.mark_line(color=_colour("incumbent"), strokeWidth=1.5).encode(y=alt.Y("value:Q", **y)),
-        marks.mark_rule(color=_colour("incumbent")).encode(y=alt.Y("low:Q", **y), y2="high:Q"),
-        marks.mark_point(color=_colour("incumbent"), filled=True, size=55, opacity=1).encode(y=alt.Y("value:Q", **y)),
+        line.mark_area(fill=colour_of("incumbent"), opacity=0.16).encode(y=alt.Y("lower:Q", **y), y2="upper:Q"),
+        line.mark_line(color=colour_of("incumbent"), strokeWidth=1.5).encode(y=alt.Y("value:Q", **y)),
+        marks.mark_rule(color=colour_of("incumbent")).encode(y=alt.Y("low:Q", **y), y2="high:Q"),
+        marks.mark_point(color=colour_of("incumbent"), filled=True, size=55, opacity=1).encode(y=alt.Y("value:Q", **y)),
     ]
-    beyond = _chart(more).encode(x=rows, y=alt.Y("value:Q", **y))
+    beyond = chart_of(more).encode(x=rows, y=alt.Y("value:Q", **y))
     if more:
-        hollow = beyond.mark_point(stroke=_colour("incumbent"), fill=_colour("ground"), size=55, opacity=1)
-        layers += [hollow, beyond.mark_text(color=_colour("ink"), dy=-14, align="right").encode(text="said:N")]
+        hollow = beyond.mark_point(stroke=colour_of("incumbent"), fill=colour_of("ground"), size=55, opacity=1)
+        layers += [hollow, beyond.mark_text(color=colour_of("ink"), dy=-14, align="right").encode(text="said:N")]
     for said, value, colour in levels:
         if value is not None:
-            layers += _level(value, f"{said}, {value:.4g}", colour, y, left=colour != "baseline")
-    return _titled(layers, "What a quick model learns from more rows", height=300)
+            layers += level_line(value, f"{said}, {value:.4g}", colour, y, left=colour != "baseline")
+    return titled(layers, "What a quick model learns from more rows", height=300)
 
 
 def gains(rows: Sequence[GainRow], unit: str, colours: Mapping[str, str], title: alt.TitleParams) -> Chart:
@@ -330,17 +296,19 @@ def gains(rows: Sequence[GainRow], unit: str, colours: Mapping[str, str], title:
     named = alt.Axis(labelLimit=220, labelPadding=8, ticks=False, domain=False)
     y = alt.Y("label:N", sort=[row["label"] for row in drawn], title=None, axis=named)
     layers: list[alt.Chart] = [
-        _chart([{"at": 0.0}]).mark_rule(color=_colour("ink"), strokeWidth=1.5).encode(x=alt.X("at:Q", **x)),
+        chart_of([{"at": 0.0}]).mark_rule(color=colour_of("ink"), strokeWidth=1.5).encode(x=alt.X("at:Q", **x)),
     ]
     for colour in dict.fromkeys(_of(one, colours) for one in rows):
         of_it = [row for row in drawn if row["colour"] == colour]
-        mine, bounded = _chart(of_it), _chart([row for row in of_it if row["lower"] is not None])
+        mine, bounded = chart_of(of_it), chart_of([row for row in of_it if row["lower"] is not None])
         layers += [
-            bounded.mark_rule(color=_colour(colour), strokeWidth=3).encode(x=alt.X("lower:Q", **x), x2="upper:Q", y=y),
-            mine.mark_point(color=_colour(colour), filled=True, opacity=1, size=110).encode(
+            bounded.mark_rule(color=colour_of(colour), strokeWidth=3).encode(
+                x=alt.X("lower:Q", **x), x2="upper:Q", y=y
+            ),
+            mine.mark_point(color=colour_of(colour), filled=True, opacity=1, size=110).encode(
                 x=alt.X("gain:Q", **x), y=y
             ),
-            mine.mark_text(color=_colour(colour), dy=-14, fontWeight=600).encode(
+            mine.mark_text(color=colour_of(colour), dy=-14, fontWeight=600).encode(
                 x=alt.X("gain:Q", **x), y=y, text="said:N"
             ),
         ]
@@ -352,17 +320,17 @@ def gains(rows: Sequence[GainRow], unit: str, colours: Mapping[str, str], title:
             if (at < 0.0 if side == "right" else at > 0.0)
         ]
         if asked:
-            marks = _chart(asked).encode(x=alt.X("at:Q", **x), y=y)
-            layers.append(marks.mark_tick(color=_colour("ink"), thickness=2, size=26))
-            named_at = marks.mark_text(color=_colour("muted"), dy=20, align=side, dx=6 if side == "right" else -6)
+            marks = chart_of(asked).encode(x=alt.X("at:Q", **x), y=y)
+            layers.append(marks.mark_tick(color=colour_of("ink"), thickness=2, size=26))
+            named_at = marks.mark_text(color=colour_of("muted"), dy=20, align=side, dx=6 if side == "right" else -6)
             layers.append(named_at.encode(text="rule:N"))
-    return _titled(layers, "", height=64 * len(drawn)).properties(title=title)
+    return titled(layers, "", height=64 * len(drawn)).properties(title=title)
 
 
 def headline(title: str, subtitle: str, colour: str) -> alt.TitleParams:
     """A title in a colour of the theme, and a line under it."""
     return alt.TitleParams(
-        title, color=_colour(colour), fontSize=16, subtitle=subtitle, subtitleColor=_colour("muted"),
+        title, color=colour_of(colour), fontSize=16, subtitle=subtitle, subtitleColor=colour_of("muted"),
         subtitleFontSize=13, subtitlePadding=6,
     )  # fmt: skip
 
@@ -372,27 +340,27 @@ def people(result: Evidence) -> Chart:
     numbers = result.numbers
     named = {f"people ({result.reference})": "people", f"model ({result.subject})": "model", "baseline": "baseline"}
     rows: list[Row] = [{"who": who, **numbers[key]} for who, key in named.items() if numbers.get(key)]
-    colours = [_colour(name) for name in ("ink", "incumbent", "baseline")][: len(rows)]
+    colours = [colour_of(name) for name in ("ink", "incumbent", "baseline")][: len(rows)]
     scale = alt.Scale(domain=[row["who"] for row in rows], range=colours)
     x: Axis = {"title": f"{numbers['metric']}, with 95 % interval", "scale": alt.Scale(zero=False)}
     y = alt.Y("who:N", sort=[row["who"] for row in rows], title=None, axis=alt.Axis(labelLimit=260))
     colour = alt.Color("who:N", scale=scale, legend=None)
-    bounded = _chart([row for row in rows if row["lower"] is not None and row["upper"] is not None])
+    bounded = chart_of([row for row in rows if row["lower"] is not None and row["upper"] is not None])
     layers: list[alt.Chart] = [
         bounded.mark_rule(strokeWidth=2.5).encode(x=alt.X("lower:Q", **x), x2="upper:Q", y=y, color=colour),
-        _chart(rows).mark_point(filled=True, size=90, opacity=1).encode(x=alt.X("value:Q", **x), y=y, color=colour),
+        chart_of(rows).mark_point(filled=True, size=90, opacity=1).encode(x=alt.X("value:Q", **x), y=y, color=colour),
     ]
     if numbers.get("ceiling") is not None:
         mine = "a perfect model reads this" if numbers["gold"] == "people" else "the most, were their labels the truth"
-        line = _chart([{"ceiling": numbers["ceiling"], "said": mine}])
+        line = chart_of([{"ceiling": numbers["ceiling"], "said": mine}])
         at = alt.X("ceiling:Q", **x)
-        layers.append(line.mark_rule(color=_colour("good"), strokeWidth=2, strokeDash=[6, 4]).encode(x=at))
+        layers.append(line.mark_rule(color=colour_of("good"), strokeWidth=2, strokeDash=[6, 4]).encode(x=at))
         layers.append(
-            line.mark_text(color=_colour("good"), align="right", dx=-6, baseline="bottom").encode(
+            line.mark_text(color=colour_of("good"), align="right", dx=-6, baseline="bottom").encode(
                 x=at, y=alt.value(40 * len(rows) - 2), text="said:N"
             )
         )
-    return _titled(layers, f"May {result.subject} replace people? {result.verdict.replace('_', ' ')}", 40 * len(rows))
+    return titled(layers, f"May {result.subject} replace people? {result.verdict.replace('_', ' ')}", 40 * len(rows))
 
 
 def policies(months: Sequence[MonthRow], names: Mapping[str, str], metric: str) -> Chart:
@@ -409,16 +377,16 @@ def policies(months: Sequence[MonthRow], names: Mapping[str, str], metric: str) 
     ]
     legend = alt.Legend(title=None, orient="top", labelLimit=240, columns=2)
     domain = list(names.values())
-    colours = alt.Scale(domain=domain, range=[_colour(name) for name in POLICIES[: len(names)]])
+    colours = alt.Scale(domain=domain, range=[colour_of(name) for name in POLICIES[: len(names)]])
     axis = alt.Axis(format="%b", tickCount={"interval": "month", "step": 1}, labelAngle=0)
-    base = _chart(rows).encode(
+    base = chart_of(rows).encode(
         x=alt.X("month:T", title=_year(rows), axis=axis, scale=alt.Scale(type="utc")),
         y=alt.Y("loss:Q", title=f"mean {metric}, lower is better", scale=alt.Scale(zero=False)),
         color=alt.Color("policy:N", scale=colours, legend=legend),
         shape=alt.Shape("policy:N", scale=alt.Scale(domain=domain), legend=legend),
     )
     layers: list[alt.Chart] = [base.mark_line(strokeWidth=2.5), base.mark_point(filled=True, size=50)]
-    return _titled(layers, f"{metric} by month")
+    return titled(layers, f"{metric} by month")
 
 
 def latency(rungs: Sequence[Rung], budget_ms: float = 0.0) -> Chart:
@@ -436,21 +404,21 @@ def latency(rungs: Sequence[Rung], budget_ms: float = 0.0) -> Chart:
     )
     x: Axis = {"title": f"milliseconds a single row, median to p99{' (log scale)' if wide else ''}", "scale": scale}
     y = alt.Y("rung:N", sort=[rung.name for rung in rungs], title=None, axis=alt.Axis(labelLimit=260))
-    base = _chart(rows).encode(y=y)
+    base = chart_of(rows).encode(y=y)
     layers: list[alt.Chart] = [
-        base.mark_bar(color=_colour("incumbent"), height=14).encode(x=alt.X("p50:Q", **x), x2="p99:Q"),
-        base.mark_text(color=_colour("ink"), align="left", dx=6).encode(x=alt.X("p99:Q", **x), text="said:N"),
+        base.mark_bar(color=colour_of("incumbent"), height=14).encode(x=alt.X("p50:Q", **x), x2="p99:Q"),
+        base.mark_text(color=colour_of("ink"), align="left", dx=6).encode(x=alt.X("p99:Q", **x), text="said:N"),
     ]
     if budget_ms:
-        line = _chart([{"budget": budget_ms, "said": f"budget {budget_ms:g} ms"}])
+        line = chart_of([{"budget": budget_ms, "said": f"budget {budget_ms:g} ms"}])
         at = alt.X("budget:Q", **x)
-        layers.append(line.mark_rule(color=_colour("bad"), strokeWidth=2, strokeDash=[6, 4]).encode(x=at))
+        layers.append(line.mark_rule(color=colour_of("bad"), strokeWidth=2, strokeDash=[6, 4]).encode(x=at))
         layers.append(
-            line.mark_text(color=_colour("bad"), align="right", dx=-6, baseline="top").encode(
+            line.mark_text(color=colour_of("bad"), align="right", dx=-6, baseline="top").encode(
                 x=at, y=alt.value(2), text="said:N"
             )
         )
-    return _titled(layers, "How fast it answers", height=38 * len(rows) + 24)
+    return titled(layers, "How fast it answers", height=38 * len(rows) + 24)
 
 
 def incumbents(events: Sequence[Event], zone: tzinfo = UTC, until: Micros | None = None) -> Chart:
@@ -461,10 +429,10 @@ def incumbents(events: Sequence[Event], zone: tzinfo = UTC, until: Micros | None
     spans, marks = _spans(events, zone, until)
     order = list(dict.fromkeys(span["version"] for span in sorted(spans, key=lambda span: str(span["since"]))))
     y = alt.Y("version:N", sort=order, title=None)
-    x = _days("since", zone)
-    scale = alt.Scale(domain=["in office", "on trial"], range=[_colour("incumbent"), _colour("challenger")])
+    x = days_axis("since", zone)
+    scale = alt.Scale(domain=["in office", "on trial"], range=[colour_of("incumbent"), colour_of("challenger")])
     legend = alt.Legend(title=None, orient="top", labelLimit=240, columns=3)
-    bars = _chart(spans).mark_bar(height=13, cornerRadius=2)
+    bars = chart_of(spans).mark_bar(height=13, cornerRadius=2)
     layers: list[alt.Chart] = [
         bars.encode(x=x, x2="until:T", y=y, color=alt.Color("place:N", scale=scale, legend=legend)),
     ]
@@ -472,11 +440,11 @@ def incumbents(events: Sequence[Event], zone: tzinfo = UTC, until: Micros | None
         found = [said for said in MARKS.values() if any(mark["what"] == said for mark in marks)]
         shapes = [SHAPES[list(MARKS.values()).index(said)] for said in found]
         shape = alt.Shape("what:N", scale=alt.Scale(domain=found, range=shapes), legend=legend)
-        dots = _chart(marks).mark_point(
-            fill=_colour("ink"), stroke=_colour("ground"), strokeWidth=1.2, opacity=1, size=130
+        dots = chart_of(marks).mark_point(
+            fill=colour_of("ink"), stroke=colour_of("ground"), strokeWidth=1.2, opacity=1, size=130
         )
         layers.append(dots.encode(x=x, y=y, shape=shape))
-    return _titled(layers, "Who answered, and who was on trial", height=26 * len(order))
+    return titled(layers, "Who answered, and who was on trial", height=26 * len(order))
 
 
 # --- parts
@@ -498,7 +466,7 @@ def _spans(events: Sequence[Event], zone: tzinfo, until: Micros | None) -> tuple
         won = event.data.get("verdict") == "promote"  # a shadow that goes on to a split did not end without a winner
         if event.type in MARKS and now.incumbent and not won:
             about = str(event.data.get("challenger") or event.data.get("version") or now.incumbent)
-            marks.append({"since": _clock(event.at, zone), "version": about, "what": MARKS[event.type]})
+            marks.append({"since": wall_clock(event.at, zone), "version": about, "what": MARKS[event.type]})
     spans += [_span(place, version, began, end, zone) for (place, version), began in since.items()]
     shown = {span["version"] for span in spans}
     return spans, [mark for mark in marks if mark["version"] in shown]
@@ -510,7 +478,7 @@ def _places(roles: Roles) -> set[tuple[str, str]]:
 
 
 def _span(place: str, version: str, since: Micros, until: Micros, zone: tzinfo) -> Row:
-    return {"place": place, "version": version, "since": _clock(since, zone), "until": _clock(until, zone)}
+    return {"place": place, "version": version, "since": wall_clock(since, zone), "until": wall_clock(until, zone)}
 
 
 def _around(rows: Sequence[GainRow]) -> list[float]:
@@ -537,76 +505,6 @@ def _room(bounded: Sequence[Row], min_gain: float) -> list[float]:
     return [min(ends) - room, max(ends) + room]
 
 
-def _level(
-    value: float, label: str, colour: str, y: Axis, under: bool = False, *, left: bool = False
-) -> list[alt.Chart]:
-    """A horizontal line with its name at the right (or left) end, above or under it."""
-    line = _chart([{"level": value, "label": label}]).encode(y=alt.Y("level:Q", **y))
-    text = line.mark_text(
-        color=_colour(colour), align="left" if left else "right", baseline="top" if under else "bottom",
-        dy=4 if under else -4,
-    )  # fmt: skip
-    return [
-        line.mark_rule(color=_colour(colour), strokeDash=[6, 4], strokeWidth=1.5),
-        text.encode(x=alt.value(6 if left else WIDTH - 2), text="label:N"),
-    ]
-
-
-def _upright(
-    value: float, label: str, colour: str, x: Axis, down: int, *, at_left: bool = False
-) -> list[alt.Chart]:
-    """A vertical line with its name beside it (`at_left`: on its left), `down` pixels above the lower end."""
-    line = _chart([{"level": value, "label": label}]).encode(x=alt.X("level:Q", **x))
-    text = line.mark_text(color=_colour(colour), align="right" if at_left else "left", dx=-5 if at_left else 5)
-    return [
-        line.mark_rule(color=_colour(colour), strokeDash=[6, 4], strokeWidth=1.5),
-        text.encode(y=alt.value({"expr": f"height - {down}"}), text="label:N"),
-    ]
-
-
-def _days(field: str, zone: tzinfo, what: str = "day") -> alt.X:
-    axis = alt.Axis(format="%-d %B", labelOverlap=True, tickCount=6)
-    return alt.X(f"{field}:T", title=f"{what} ({zone})", axis=axis, scale=alt.Scale(type="utc"))
-
-
 def _year(rows: Sequence[Row]) -> str:
     years = sorted({str(row["month"])[:4] for row in rows})
     return f"month of {years[0]}" if len(years) == 1 else f"month, {years[0]} to {years[-1]}"
-
-
-def _clock(at: Micros, zone: tzinfo) -> str:
-    """The wall clock of the zone at that time, written as if it were UTC (charts know no other zone)."""
-    return moment(at).astimezone(zone).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _chart(rows: Sequence[Row]) -> alt.Chart:
-    return alt.Chart(alt.InlineData(values=list(rows)))
-
-
-def _colour(name: str) -> alt.ExprRef:
-    """A colour by its name in the theme."""
-    return alt.ExprRef(expr=name)
-
-
-def _titled(layers: Sequence[alt.Chart], title: str, height: int = HEIGHT) -> Chart:
-    chart = alt.LayerChart(layer=list(layers)).properties(width=WIDTH, height=height, title=title)
-    drawn: Chart = chart.configure(**_theme(LIGHT))
-    return drawn
-
-
-def _theme(colours: Mapping[str, str]) -> dict[str, Any]:
-    """Colours, fonts and sizes as a Vega-Lite configuration."""
-    ink, muted, grid = colours["ink"], colours["muted"], colours["grid"]
-    text = {"titleColor": ink, "labelFontSize": 13, "titleFontSize": 13, "titleFontWeight": 400}
-    lines = {"gridColor": grid, "domainColor": grid, "tickColor": grid}
-    return {
-        "background": "transparent",
-        "font": FONT,
-        "padding": 8,
-        "view": {"stroke": None},
-        "axis": {**text, **lines, "labelColor": muted, "titlePadding": 8},
-        "legend": {**text, "labelColor": ink, "symbolFillColor": ink},
-        "title": {"color": ink, "fontSize": 14, "fontWeight": 600, "anchor": "start", "offset": 10},
-        "text": {"fontSize": 13},
-        "params": [{"name": name, "value": colour} for name, colour in colours.items()],
-    }

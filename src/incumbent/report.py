@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from incumbent import charts
+from incumbent import charts, drawing
 from incumbent.charts import MonthRow, Rung
 from incumbent.records import Event, Evidence, Micros
 from incumbent.web import words
@@ -134,8 +134,8 @@ def _style() -> Markup:
     return Markup(files("incumbent.web").joinpath("static", "style.css").read_text(encoding="utf-8"))
 
 
-def _charts(report: Report, zone: tzinfo) -> dict[str, charts.Chart]:
-    drawn: dict[str, charts.Chart] = {}
+def _charts(report: Report, zone: tzinfo) -> dict[str, drawing.Chart]:
+    drawn: dict[str, drawing.Chart] = {}
     months: list[MonthRow] = [month for month in report.months if month.loss]
     if months:
         drawn["policies"] = charts.policies(months, report.policies, report.metric)
@@ -151,10 +151,10 @@ def _charts(report: Report, zone: tzinfo) -> dict[str, charts.Chart]:
     return drawn
 
 
-def inline(name: str, chart: charts.Chart) -> Markup:
+def inline(name: str, chart: drawing.Chart) -> Markup:
     """Both drawings of a chart; the stylesheet shows one. Their ids are made different, for they share a page."""
     parts = []
-    for theme, drawn in charts.both(chart).items():
+    for theme, drawn in drawing.both(chart).items():
         own = _ID.sub(rf"\g<1>{name}-{theme}-", drawn.decode())
         parts.append(f'<div class="drawn-{theme}">{own}</div>')
     return Markup("".join(parts))

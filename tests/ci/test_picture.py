@@ -6,7 +6,7 @@ from xml.etree import ElementTree as Xml
 import pytest
 from made import ALL, ERROR, FEW, INVALID, NASTY, SHIP, SLICED, outcome, rule
 
-from incumbent import charts
+from incumbent import drawing
 from incumbent.ci import picture
 from incumbent.ci.outcome import Failure
 
@@ -46,7 +46,7 @@ def test_one_file_follows_the_readers_light_or_dark() -> None:
 def test_the_title_has_the_colour_of_the_verdict(judged: picture.Outcome, colour: str) -> None:
     drawn = Xml.fromstring(picture.svg(judged))
     titles = [node for node in drawn.iter(f"{SVG}text") if "".join(node.itertext()) == judged.title]
-    assert [node.get("fill") for node in titles] == [charts.LIGHT[colour], charts.DARK[colour]]
+    assert [node.get("fill") for node in titles] == [drawing.LIGHT[colour], drawing.DARK[colour]]
 
 
 def test_words_from_outside_are_text() -> None:

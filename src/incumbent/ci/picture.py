@@ -10,7 +10,7 @@ from html import escape
 
 import vl_convert
 
-from incumbent import charts
+from incumbent import charts, drawing
 from incumbent.ci.outcome import COLOURS, Outcome, drawn, intervals
 
 _OPENING = re.compile(rb"<svg\b[^>]*>")
@@ -19,7 +19,7 @@ _ID = re.compile(r'(\bid="|url\(#|href="#)')
 _LINE = 20
 
 
-def chart(outcome: Outcome) -> charts.Chart | None:
+def chart(outcome: Outcome) -> drawing.Chart | None:
     """The chart for a page or a notebook; None where there is no gain to draw."""
     found, left_out = drawn(intervals(outcome))
     if not found or outcome.evidence is None:
@@ -36,14 +36,14 @@ def svg(outcome: Outcome) -> bytes:
     found = chart(outcome)
     if found is None:
         return _words(outcome)
-    both = charts.both(found)
+    both = drawing.both(found)
     size = {key.decode(): float(value) for key, value in _SIZE.findall(_opening(both["light"]))}
     return _file(size["width"], size["height"], {theme: _inside(theme, one) for theme, one in both.items()})
 
 
 def png(outcome: Outcome) -> bytes:
     """The light drawing on white, two pixels a point."""
-    light = charts.svg(found).decode() if (found := chart(outcome)) else _light_words(outcome)
+    light = drawing.svg(found).decode() if (found := chart(outcome)) else _light_words(outcome)
     grounded = _OPENING.sub(lambda found: found.group() + _ground("light").encode(), light.encode(), count=1)
     made: bytes = vl_convert.svg_to_png(grounded.decode(), scale=2)
     return made
@@ -65,7 +65,7 @@ def _light_words(outcome: Outcome) -> str:
 
 def _lines(outcome: Outcome) -> tuple[float, float, list[str]]:
     lines = textwrap.wrap(outcome.sentence, 84) or [""]
-    return charts.WIDTH + 60.0, 60.0 + _LINE * len(lines), lines
+    return drawing.WIDTH + 60.0, 60.0 + _LINE * len(lines), lines
 
 
 def _text(outcome: Outcome, theme: str) -> str:
@@ -77,7 +77,7 @@ def _text(outcome: Outcome, theme: str) -> str:
         f'<text x="16" y="{58 + _LINE * i}" font-size="13" fill="{colours["ink"]}">{escape(line)}</text>'
         for i, line in enumerate(lines)
     ]
-    return f'<g font-family="{escape(charts.FONT)}">{"".join(parts)}</g>'
+    return f'<g font-family="{escape(drawing.FONT)}">{"".join(parts)}</g>'
 
 
 def _file(wide: float, high: float, inside: dict[str, str]) -> bytes:
@@ -94,7 +94,7 @@ def _ground(theme: str) -> str:
 
 
 def _theme(name: str) -> dict[str, str]:
-    return charts.DARK if name == "dark" else charts.LIGHT
+    return drawing.DARK if name == "dark" else drawing.LIGHT
 
 
 def _opening(drawn: bytes) -> bytes:

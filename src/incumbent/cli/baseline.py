@@ -62,9 +62,9 @@ def baseline(
                                  "season": season, "horizon": horizon}
         (answer, rules), place = _of_file(data, asked, score, quiet=json), ""
     if picture is not None:
-        from incumbent import charts
+        from incumbent import charts, drawing
 
-        charts.save(charts.baselines(rules, scored=score), picture)
+        drawing.save(charts.baselines(rules, scored=score), picture)
         output.note(f"drew {picture}")
     _show(answer, rules, json)
     if place and not json:
@@ -135,7 +135,7 @@ _PART = {"rule": "rule", "declared": "rule: a column that you named", "simple": 
 
 
 def _drawable(picture: Path) -> None:
-    from incumbent import charts
+    from incumbent import drawing
 
-    if picture.suffix not in charts.FORMATS:
-        raise ConfigError(f"--picture {picture}: expected a file that ends in {', '.join(charts.FORMATS)}")
+    if picture.suffix not in drawing.FORMATS:
+        raise ConfigError(f"--picture {picture}: expected a file that ends in {', '.join(drawing.FORMATS)}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v1 as nw
 import numpy as np
 
-from incumbent import charts
+from incumbent import charts, drawing
 from incumbent.errors import ConfigError, DataError, DecisionRefused, NotEnoughData
 from incumbent.loop import promote, study
 from incumbent.loop.study import Item, Progress, Study
@@ -196,7 +196,7 @@ class People:
             found = self._against_study(name, reference, now)
         promote.record(project.facts.ledger, found, actor=project.actor)
         Pictures(project.config.store_path, project.facts.blobs).put_all(
-            {f"{PICTURE}.{theme}": drawn for theme, drawn in charts.both(charts.people(found)).items()}, now
+            {f"{PICTURE}.{theme}": drawn for theme, drawn in drawing.both(charts.people(found)).items()}, now
         )
         return found
 
