@@ -226,6 +226,32 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """One `[[live.measure]]`: a number of what people do, from the outcomes that clients post beside the label.
+
+    A unit has a total (y) and a size (x), over its rows whose window has closed. mean: y sums the outcome, x counts the
+    rows that have it. sum: y sums the outcome, x is 1. count: y counts the rows whose outcome is not 0, x is 1. ratio:
+    y sums the outcome, x sums the outcome `over`.
+    """
+
+    name: str = _setting(MISSING, "Name of the measure, e.g. revenue; `loss` is the row loss of task.metric.")
+    outcome: str = _setting("", "Name of the outcome that is posted; empty: as the measure; label: a numeric label.")
+    of: Literal["mean", "sum", "count", "ratio"] = _setting(
+        "mean", "mean of the rows that have it; sum or count a unit; ratio of two sums."
+    )
+    over: str = _setting("", "Ratio: the outcome below the line.")
+    better: Literal["larger", "smaller"] = _setting("larger", "Which way is better.")
+    role: Literal["primary", "guardrail", "shown"] = _setting(
+        "guardrail", "primary: decides instead of the row loss (at most one); guardrail: must not be harmed; shown."
+    )
+    margin: float = _setting(0.0, "Guardrail: harm that is allowed before a promotion (non-inferiority).", "measure")
+    cap: float = _setting(0.0, "One outcome counts at most this (and at least its negative); 0: cap_at.", "outcome")
+    cap_at: float = _setting(
+        0.999, "Cap at this quantile of the outcomes of the last 28 days before the trial; 0: no cap.", "0-1"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Live:
     """Step 3: is the challenger better on live traffic?"""
 
@@ -245,6 +271,25 @@ class Live:
     enrol: tuple[float, ...] = _setting((0.02, 0.1, 0.5, 1.0), "Steps of the enrolled share of a split.", "0-1")
     ramp_hours: float = _setting(24.0, "Least stay on each step.", "hours")
     tolerated_rate: float = _setting(0.005, "Share of failed answers that a challenger may have.", "0-1")
+    unit_days: float = _setting(
+        28.0, "A unit's rows count for so long after its first one in the trial; then the unit is closed.", "days"
+    )
+    latency_budget_ms: float = _setting(
+        0.0, "An answer that takes longer is over budget; 0: plan.latency_budget_ms (none there either: no guardrail).",
+        "ms",
+    )
+    tolerated_slow: float = _setting(0.01, "Share of answers over budget that a challenger may have.", "0-1")
+    harm_margin: float = _setting(
+        2.0, "Failed and late answers count as harmless below this many times the incumbent's rate."
+    )
+    cuped: Literal["unit", "off"] = _setting(
+        "unit", "unit: a unit's mean loss before the trial takes away what it explains (CUPED)."
+    )
+    third_arm: bool = _setting(
+        False, "A third of the units: the challenger is called and the incumbent's answer served, which tells latency "
+        "from predictions."
+    )
+    measure: tuple[Measure, ...] = _setting((), "Outcomes beside the label that are compared: tables, see below.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ Label = str | int | float | bool
 
 Kind = Literal["binary", "multiclass", "regression", "forecast"]
 ColumnType = Literal["integer", "number", "boolean", "string", "timestamp", "numbers"]
-Arm = Literal["incumbent", "challenger"]
+Arm = Literal["incumbent", "challenger", "called"]
 Step = Literal["baseline", "expect", "gate", "live", "speed", "upkeep"]
 
 SECOND: Micros = 1_000_000
@@ -232,7 +232,9 @@ class Trial:
     """A live comparison as the ledger tells it.
 
     `mode` is `shadow` (both score the same rows) or `split` (units are assigned). `enrolled` is the share of
-    units that takes part (0-1), `phase` counts stretches with one salt, `salt` = "<name>/<phase>".
+    units that takes part (0-1), `phase` counts stretches with one salt, `salt` = "<name>/<phase>". `share` of those
+    enrolled is the challenger's arm; `called` of them is a third arm, where the challenger is called and the
+    incumbent's answer is served. `caps`: one outcome (or row loss, "loss") counts at most this, fixed at the start.
     """
 
     name: str
@@ -244,6 +246,14 @@ class Trial:
     enrolled: float = 1.0
     share: float = 0.5
     phase_started_at: Micros = 0
+    called: float = 0.0
+    caps: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def shares(self) -> dict[Arm, float]:
+        """Each arm's share of the units that take part."""
+        rest = 1.0 - self.share - self.called
+        return {"challenger": self.share, "incumbent": rest, **({"called": self.called} if self.called else {})}
 
     @property
     def salt(self) -> str:

@@ -12,7 +12,7 @@ valid Unicode, an outcome that is not finite, an integer beyond 64 bits, a featu
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from incumbent.records import (
     Adjudication,
@@ -132,6 +132,105 @@ class UnitSum:
     labelled: int
     failed: int
     loss: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Until where the log was read: task time, and the last prediction and outcome that had arrived.
+
+    What a look counts follows from its mark alone: a row whose prediction or outcome arrived later does not exist for
+    it. So a look can be repeated for ever.
+    """
+
+    now: Micros
+    predictions: int = 0
+    outcomes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SumMeasure:
+    """One measure as the log sums it (`config.Measure` says what total and size of a unit are).
+
+    `outcome` "loss" is the row loss of what was served. `cap` bounds one row's total, in 1e-9 units; None: none.
+    """
+
+    name: str
+    outcome: str = "loss"
+    of: Literal["mean", "sum", "count", "ratio"] = "mean"
+    over: str = ""
+    cap: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SumPlan:
+    """What is summed of one phase of a trial. Another plan is another sum: running sums begin anew.
+
+    `window`: how long after a prediction its outcomes count. `unit_window`: how long after its first row of the phase a
+    unit's rows count. `budget_us`: a row whose latency is above it is slow; None: none is. `before`: how far back from
+    `started_at` a unit's loss is looked up as the covariate; 0: no covariate.
+    """
+
+    trial: str
+    phase: int
+    started_at: Micros
+    window: Micros
+    unit_window: Micros
+    budget_us: int | None = None
+    before: Micros = 0
+    measures: tuple[SumMeasure, ...] = (SumMeasure("loss"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Exact sums over the units of an arm for one measure: sizes x (counts; of a ratio 1e-9 units), totals y in 1e-9
+    units, covariate z in 1e-9 units (a unit's mean loss before the trial; 0 where there is none, which `known` does not
+    count). Units with x = 0 are left out. They add up."""
+
+    n: int = 0
+    x: int = 0
+    y: int = 0
+    xx: int = 0
+    yy: int = 0
+    xy: int = 0
+    z: int = 0
+    zz: int = 0
+    xz: int = 0
+    yz: int = 0
+    known: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ArmSums:
+    """One arm of a phase. Rows of closed units do not count.
+
+    `units` exposed so far, `rows` their answers; `failed` those that a fallback answered, `slow` those over budget,
+    and the units that had one. `matured`: rows whose window has closed; `labelled`: those of them with a loss, of
+    `labelled_units` units. `late`: labels that came after their window.
+    """
+
+    units: int = 0
+    rows: int = 0
+    failed: int = 0
+    units_failed: int = 0
+    slow: int = 0
+    units_slow: int = 0
+    matured: int = 0
+    labelled: int = 0
+    labelled_units: int = 0
+    late: int = 0
+    moments: Mapping[str, Moments] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSums:
+    """All that a look at a split needs. `both_arms`: units seen in more than one arm (which should not be); `once` and
+    `twice`: units with one and with two rows, from which the number that never came is estimated."""
+
+    mark: Mark
+    arms: Mapping[Arm, ArmSums]
+    both_arms: int = 0
+    once: int = 0
+    twice: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from incumbent.config import Live
-from incumbent.steps.live.verdict import Reading, verdict, waits_for
+from incumbent.steps.live.verdict import Guardrail, Reading, verdict, waits_for
 
 LIVE = Live(min_days=7, max_days=28)
 GOOD = Reading(estimate=0.02, lower=0.01, upper=0.03, harm_upper=0.03, days=9)
@@ -23,7 +23,8 @@ def test_the_first_match_wins() -> None:
     assert word(replace(harmful, split_p=0.001)) == "invalid"
     assert word(replace(harmful, both_arms=0.02)) == "invalid"
     assert word(harmful) == "roll_back"
-    assert word(replace(GOOD, failures_harm=True)) == "roll_back"
+    assert word(replace(GOOD, guardrails=(Guardrail("errors", harm=True),))) == "roll_back"
+    assert word(replace(GOOD, latched=True)) == "roll_back"
     assert word(replace(GOOD, days=30)) == "promote"
     assert word(replace(GOOD, lower=-0.01, days=28)) == "stop"
     assert word(replace(GOOD, lower=-0.01)) == "continue"
@@ -35,7 +36,7 @@ def test_a_gain_is_not_enough_for_a_promotion() -> None:
     for open_ in (
         replace(GOOD, days=6),
         replace(GOOD, split_p=0.005),
-        replace(GOOD, failures_cleared=False),
+        replace(GOOD, guardrails=(Guardrail("latency"), Guardrail("errors", cleared=False))),
         replace(GOOD, missing=("12 labelled rows more of the challenger",)),
     ):
         decided, reason = verdict(open_, LIVE)
@@ -62,8 +63,9 @@ def test_whatever_is_read_a_promotion_has_all_that_it_needs(
     estimate: float, width: float, days: int, split_p: float, harm: bool, cleared: bool
 ) -> None:
     """And no trial outlives its last day."""
+    errors = Guardrail("errors", harm, cleared)
     reading = Reading(estimate, estimate - width, estimate + width, estimate + 1.2 * width, days, split_p,
-                      failures_harm=harm, failures_cleared=cleared)  # fmt: skip
+                      guardrails=(errors,))  # fmt: skip
     decided, reason = verdict(reading, LIVE)
     if decided == "promote":
         assert reading.lower > 0 and days >= 7 and split_p >= 0.01 and cleared and not harm

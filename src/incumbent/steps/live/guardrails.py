@@ -12,6 +12,7 @@ from incumbent.config import Live
 from incumbent.records import Json, Trial
 from incumbent.stats import sequential
 from incumbent.stats.share import upper_rate_sequence
+from incumbent.steps.live.verdict import Guardrail
 from incumbent.storage.base import UnitSum
 
 ARMS = ("challenger", "incumbent")
@@ -73,6 +74,16 @@ def shadow_failures(failures: tuple[int, int], live: Live) -> dict[str, Json]:
         "harm": lower > live.tolerated_rate,
         "cleared": upper <= live.tolerated_rate,
     }
+
+
+def errors(found: Mapping[str, Any], live: Live) -> Guardrail:
+    """Failed answers as a guardrail."""
+    said = (
+        "it is shown to fail more often than is allowed"
+        if found["harm"]
+        else f"a rate of at most {100 * live.tolerated_rate:.2g} %"
+    )
+    return Guardrail("errors", found["harm"], found["cleared"], said, dict(found))
 
 
 def share_of(part: int, whole: int) -> float | None:

@@ -71,12 +71,14 @@ def judge_split(
     if not ready and not missing:
         missing = (f"{FIRST_LOOK_ROWS} labelled rows from {FIRST_LOOK_UNITS} units in each arm",)
     reading = Reading(
-        **found,
+        found["estimate"],
+        found["lower"],
+        found["upper"],
+        found["harm_upper"],
         days=_days(trial, now),
         split_p=split["p"],
         both_arms=split["both_arms"],
-        failures_harm=failures["harm"],
-        failures_cleared=failures["cleared"],
+        guardrails=(guardrails.errors(failures, live),),
         missing=missing,
     )
     losses = {arm: sums[arm].mean if labelled[arm] else None for arm in ARMS}
@@ -122,10 +124,12 @@ def judge_shadow(
     if len(merged) < MIN_BLOCKS:
         missing.append(f"{MIN_BLOCKS - len(merged)} blocks of at least {MIN_BLOCK_ROWS} labelled rows more")
     reading = Reading(
-        **found,
+        found["estimate"],
+        found["lower"],
+        found["upper"],
+        found["harm_upper"],
         days=_days(trial, now),
-        failures_harm=guard["harm"],
-        failures_cleared=guard["cleared"],
+        guardrails=(guardrails.errors(guard, live),),
         missing=tuple(missing),
     )
     same = dict.fromkeys(ARMS, rows)

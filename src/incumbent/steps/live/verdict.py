@@ -5,10 +5,12 @@ Out: one of invalid, roll_back, promote, stop, continue, with the reason in word
 incumbent stays. Computes no statistic and acts on nothing.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from incumbent.config import Live
+from incumbent.records import Json
 
 Word = Literal["invalid", "roll_back", "promote", "stop", "continue"]
 
@@ -18,13 +20,30 @@ BOTH_ARMS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
+class Guardrail:
+    """What must not be harmed while the primary metric gains.
+
+    `harm`: the challenger is shown to do harm, at this guardrail's part of `live.alpha_roll_back`. `cleared`: it is
+    shown to do none (within its margin), without which nothing is promoted. `said` is what was found, in words that
+    stand after "the challenger is shown ..." and "...". `numbers` hold every statistic behind it.
+    """
+
+    name: str
+    harm: bool = False
+    cleared: bool = True
+    said: str = ""
+    numbers: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """One look at a trial. Gains are in units of the row loss, positive is better for the challenger.
 
     `lower` and `upper` are one-sided bounds at `live.alpha`, `harm_upper` an upper bound at the metric's
     part of `live.alpha_roll_back`; all hold at every look, and are infinite before the first valid one.
     `split_p` is the always-valid p-value of the split (1 in shadow), `both_arms` the share of units seen in
-    both arms. `missing` says what a decision still waits for, one phrase each.
+    both arms. `missing` says what a decision still waits for, one phrase each. `latched`: the challenger's breaker
+    stays open.
     """
 
     estimate: float
@@ -34,9 +53,9 @@ class Reading:
     days: float
     split_p: float = 1.0
     both_arms: float = 0.0
-    failures_harm: bool = False
-    failures_cleared: bool = True
+    guardrails: tuple[Guardrail, ...] = ()
     missing: tuple[str, ...] = ()
+    latched: bool = False
 
 
 def verdict(reading: Reading, live: Live) -> tuple[Word, str]:
@@ -60,8 +79,11 @@ def _invalid(reading: Reading) -> tuple[Word, str] | None:
 def _harmful(reading: Reading) -> tuple[Word, str] | None:
     if reading.harm_upper < 0.0:
         return "roll_back", f"the challenger is shown worse, by at least {-reading.harm_upper:.3g}"
-    if reading.failures_harm:
-        return "roll_back", "the challenger is shown to fail more often than is allowed"
+    for guardrail in reading.guardrails:
+        if guardrail.harm:
+            return "roll_back", f"{guardrail.name}: {guardrail.said}"
+    if reading.latched:
+        return "roll_back", "the challenger's breaker opened again and again, and stays open"
     return None
 
 
@@ -94,6 +116,5 @@ def waits_for(reading: Reading, live: Live) -> tuple[str, ...]:
         waits.append(f"{live.min_days - int(reading.days)} whole days more")
     if reading.split_p < SPLIT_SUSPECT:
         waits.append(f"a split that is not suspect (p = {reading.split_p:.2g})")
-    if not reading.failures_cleared:
-        waits.append(f"failures shown not harmful (a rate of at most {100 * live.tolerated_rate:.2g} %)")
+    waits += [f"{one.name} shown not harmful ({one.said})" for one in reading.guardrails if not one.cleared]
     return tuple(waits)
