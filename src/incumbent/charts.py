@@ -30,6 +30,7 @@ from incumbent.loop.fold import roles as fold
 from incumbent.records import DAY, Event, Evidence, Micros, Roles
 from incumbent.stats import metrics
 from incumbent.stats.metrics import UNITS_PER_ONE
+from incumbent.steps.live.looks import series
 from incumbent.storage.base import PeriodSum
 
 SETTLED_AFTER = 4
@@ -94,9 +95,9 @@ def dashboard(config: Config, events: Sequence[Event], weeks: Sequence[PeriodSum
     charts: dict[str, Chart] = {}
     if any(event.type == "Promoted" for event in events):
         charts["incumbents"] = incumbents(events, config.zone)
-    look = last_look(found)
-    if look is not None:
-        charts["trial"] = trial(look, config.live.min_gain, config.zone)
+    looks = last_looks(found)
+    if len(looks) > 1:
+        charts["trial"] = trial(looks, config.live.min_gain, config.zone)
     timed = rungs(found)
     if timed:
         charts["latency"] = latency(timed, config.plan.latency_budget_ms)
@@ -122,12 +123,14 @@ def _served(config: Config, weeks: Sequence[PeriodSum], naive: Sequence[Evidence
     return loss(weeks, said, config.zone, baseline=best, of_mean=metric.of_mean_loss or float)
 
 
-def last_look(found: Sequence[Evidence]) -> Evidence | None:
-    """The last evidence of a trial that has been looked at more than once (no watch)."""
-    for one in reversed(found):
-        if one.step == "live" and len(one.numbers.get("series", ())) > 1 and one.numbers.get("mode") != "watch":
-            return one
-    return None
+def last_looks(found: Sequence[Evidence]) -> list[Evidence]:
+    """The recorded looks of the last trial's last phase, oldest first (no watch)."""
+    looks = [one for one in found if one.step == "live" and one.numbers.get("mode") in ("split", "shadow")]
+    return [one for one in looks if _phase(one) == _phase(looks[-1])]
+
+
+def _phase(look: Evidence) -> tuple[str, int]:
+    return look.numbers["trial"], look.numbers["phase"]
 
 
 def rungs(found: Sequence[Evidence]) -> list[Rung]:
@@ -150,14 +153,16 @@ def latest_rules(found: Sequence[Evidence]) -> list[Evidence]:
 # --- the charts
 
 
-def trial(look: Evidence, min_gain: float = 0.0, zone: tzinfo = UTC) -> Chart:
-    """The challenger's gain at each look with its bounds, the line of no difference and the promote line."""
+def trial(looks: Sequence[Evidence], min_gain: float = 0.0, zone: tzinfo = UTC) -> Chart:
+    """The challenger's gain at each recorded look (of one phase, oldest first, at least one) with its bounds, the line
+    of no difference and the promote line."""
+    look = looks[-1]
     rows: list[Row] = [
         {"when": wall_clock(at, zone), "gain": gain, "lower": lower, "upper": upper}
-        for at, gain, lower, upper in look.numbers["series"]
+        for at, gain, lower, upper in series(looks)
     ]
     bounded = [row for row in rows if row["lower"] is not None and row["upper"] is not None]
-    y: Axis = {"title": f"gain in {look.numbers['metric']}", "scale": alt.Scale(domain=_room(bounded, min_gain))}
+    y: Axis = {"title": f"gain in {_gained(look)}", "scale": alt.Scale(domain=_room(bounded, min_gain))}
     x = days_axis("when", zone)
     gain = chart_of(rows).encode(x=x, y=alt.Y("gain:Q", **y))
     band = chart_of(bounded).encode(x=x, y=alt.Y("lower:Q", **y), y2="upper:Q")
@@ -495,6 +500,12 @@ def _signed(value: float) -> str:
 
 def _of(row: GainRow, colours: Mapping[str, str]) -> str:
     return colours.get(row.verdict, "open")
+
+
+def _gained(look: Evidence) -> str:
+    """The measure that decides, as people call it."""
+    primary = look.numbers.get("primary", "loss")
+    return str(look.numbers["metric"] if primary == "loss" else primary)
 
 
 def _room(bounded: Sequence[Row], min_gain: float) -> list[float]:

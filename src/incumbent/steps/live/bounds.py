@@ -1,119 +1,55 @@
-"""How sure is the gain? One-sided bounds that hold at every look, from sums by unit or by block of time.
+"""How sure is the gain? One-sided bounds that hold at every look.
 
-In: sums of row losses. Out: the estimate with three bounds: for promoting, for stopping, for rolling back.
-Blocks are joined until each has enough rows for a mean; blocks of one day share their weather, and the
-variance is widened by what they share. Judges nothing. Formulas in `stats.sequential`.
+In: a gain with its variance. Out: the estimate with three bounds: for promoting, for stopping, for rolling back; and
+how many units more would show it. Judges nothing. Formulas in `stats.sequential`.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from incumbent.config import Live
-from incumbent.records import DAY, Micros
 from incumbent.stats import sequential
-from incumbent.stats.metrics import UNITS_PER_ONE, Floats
-from incumbent.stats.sequential import UnitSums
-from incumbent.storage.base import BlockSum
+from incumbent.steps.live.gain import Gain
 
-MIN_BLOCKS = 30
-MIN_BLOCK_ROWS = 20
+FURTHEST = 1_000
+"""Nobody is told of more than so many times the units that there are."""
 
 
-def of_split(incumbent: UnitSums, challenger: UnitSums, live: Live, n_star: float | None) -> dict[str, float]:
+def of_gain(gain: Gain, n_star: float | None, *, alpha: float, alpha_harm: float) -> dict[str, float]:
+    """Estimate; lower and upper bound at `alpha` each; upper bound at `alpha_harm`. Infinite while `n_star` is None."""
     if n_star is None:
-        known = incumbent.sum_x > 0 and challenger.sum_x > 0
-        return _unbounded(incumbent.mean - challenger.mean if known else math.nan)
+        return {"estimate": gain.estimate, "lower": -math.inf, "upper": math.inf, "harm_upper": math.inf}
 
     def at(alpha: float, side: sequential.Side) -> sequential.SequenceBounds:
-        return sequential.difference_sequence(incumbent, challenger, alpha=alpha, n_star=n_star, side=side)
+        return sequential.mean_sequence(
+            gain.n, gain.estimate, gain.unit_variance, alpha=alpha, n_star=n_star, side=side
+        )
 
-    lower = at(live.alpha, "lower")
     return {
-        "estimate": lower.estimate,
-        "lower": lower.lower,
-        "upper": at(live.alpha, "upper").upper,
-        "harm_upper": at(live.alpha_roll_back / 2, "upper").upper,
+        "estimate": gain.estimate,
+        "lower": at(alpha, "lower").lower,
+        "upper": at(alpha, "upper").upper,
+        "harm_upper": at(alpha_harm, "upper").upper,
     }
 
 
-def of_pairs(
-    blocks: Sequence[BlockSum],
-    live: Live,
-    block: Micros,
-    past: Mapping[str, Any],
-    max_days: int,
-    alpha: float | None = None,
-) -> tuple[dict[str, float], float]:
-    """Bounds on the mean gain a row, and the n at which they are tightest (fixed for the whole trial)."""
-    n_star: float = past.get("n_star") or max(max_days * DAY / block, MIN_BLOCKS) / 2
-    level = live.alpha if alpha is None else alpha
-    gains = np.array([(one.loss_reference - one.loss_candidate) / UNITS_PER_ONE for one in blocks])
-    sizes = np.array([one.rows for one in blocks], dtype=np.float64)
-    if not blocks:
-        return _unbounded(math.nan), n_star
-    sums = UnitSums.of(gains, sizes)
-    if sums.n < MIN_BLOCKS:
-        return _unbounded(sums.mean), n_star
-    a_day = max(round(DAY / block), 1)
-    days = np.array([one.block // a_day for one in blocks])
-    variance = sums.variance * _widening(gains - sums.mean * sizes, days)
+def units_to_show(gain: Gain, above: float, n_star: float, *, alpha: float) -> int | None:
+    """How many units more until the lower bound is above `above`, if gain and variance stay what they are now; None
+    where the gain is not above it, or that is more than `FURTHEST` times as far.
 
-    def at(alpha: float, side: sequential.Side) -> sequential.SequenceBounds:
-        return sequential.mean_sequence(sums.n, sums.mean, variance, alpha=alpha, n_star=n_star, side=side)
-
-    return {
-        "estimate": sums.mean,
-        "lower": at(level, "lower").lower,
-        "upper": at(level, "upper").upper,
-        "harm_upper": at(live.alpha_roll_back / 2, "upper").upper,
-    }, n_star
-
-
-def _widening(residuals: Floats, days: npt.NDArray[np.int64]) -> float:
-    """Variance by day over variance by block, at least 1: blocks of a day share their weather.
-
-    Sums over clusters (Cochran, Sampling Techniques, 3rd ed., 9A); 1 where each block has a day for itself.
+    >>> units_to_show(Gain(1_000, .01, .09 / 1_000), 0.0, 5_000, alpha=.05)
+    7254
     """
-    distinct, index = np.unique(days, return_inverse=True)
-    plain = float(residuals @ residuals)
-    if plain == 0.0 or len(distinct) < 2:
-        return 1.0
-    by_day = np.bincount(index, weights=residuals)
-    n_days, n_blocks = len(distinct), len(residuals)
-    return max(1.0, float(by_day @ by_day) / plain * (n_days / (n_days - 1)) * ((n_blocks - 1) / n_blocks))
+    wanted, variance = gain.estimate - above, gain.unit_variance
+    if not wanted > 0.0 or not 0.0 < variance < math.inf:
+        return None
 
+    def shown(n: int) -> bool:
+        error = math.sqrt(variance / n)
+        return sequential.half_width(n, error, alpha=alpha, n_star=n_star, side="lower") < wanted
 
-def _unbounded(estimate: float) -> dict[str, float]:
-    return {"estimate": estimate, "lower": -math.inf, "upper": math.inf, "harm_upper": math.inf}
-
-
-def merge(blocks: Sequence[BlockSum], least: int = MIN_BLOCK_ROWS) -> list[BlockSum]:
-    """Blocks in order of time, thin neighbours joined until each has `least` rows; the remainder joins the
-    last.
-
-    >>> [one.rows for one in merge([BlockSum(at, rows, 0, 0) for at, rows in enumerate([15, 6, 30, 1])])]
-    [21, 31]
-    """
-    merged: list[BlockSum] = []
-    for one in sorted(blocks, key=lambda block: block.block):
-        if merged and (merged[-1].rows < least):
-            merged[-1] = _joined(merged[-1], one)
-        else:
-            merged.append(one)
-    if len(merged) > 1 and merged[-1].rows < least:
-        last = merged.pop()
-        merged[-1] = _joined(merged[-1], last)
-    return merged
-
-
-def _joined(first: BlockSum, second: BlockSum) -> BlockSum:
-    return BlockSum(
-        first.block,
-        first.rows + second.rows,
-        first.loss_reference + second.loss_reference,
-        first.loss_candidate + second.loss_candidate,
-    )
+    low, high = gain.n, gain.n * FURTHEST
+    if not shown(high):
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if shown(middle) else (middle, high)
+    return high - gain.n

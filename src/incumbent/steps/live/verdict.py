@@ -24,8 +24,9 @@ class Guardrail:
     """What must not be harmed while the primary metric gains.
 
     `harm`: the challenger is shown to do harm, at this guardrail's part of `live.alpha_roll_back`. `cleared`: it is
-    shown to do none (within its margin), without which nothing is promoted. `said` is what was found, in words that
-    stand after "the challenger is shown ..." and "...". `numbers` hold every statistic behind it.
+    shown to do none (within its margin), without which nothing is promoted. `said`: where harm is shown, what was found
+    (stands after the name); else what a promotion needs of it (stands after "needs"). `numbers` hold every statistic
+    behind it.
     """
 
     name: str
@@ -37,13 +38,14 @@ class Guardrail:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One look at a trial. Gains are in units of the row loss, positive is better for the challenger.
+    """One look at a trial. Gains are in units of the primary measure, positive is better for the challenger.
 
     `lower` and `upper` are one-sided bounds at `live.alpha`, `harm_upper` an upper bound at the metric's
     part of `live.alpha_roll_back`; all hold at every look, and are infinite before the first valid one.
     `split_p` is the always-valid p-value of the split (1 in shadow), `both_arms` the share of units seen in
-    both arms. `missing` says what a decision still waits for, one phrase each. `latched`: the challenger's breaker
-    stays open.
+    both arms. `missing` says what a decision still waits for, one phrase each; `outlook` how far off the gain is as it
+    looks now. `latched`: the challenger's breaker stays open. `n` units (or blocks) were compared, at most `n_max` will
+    be (None: the deadline alone ends the trial).
     """
 
     estimate: float
@@ -55,7 +57,10 @@ class Reading:
     both_arms: float = 0.0
     guardrails: tuple[Guardrail, ...] = ()
     missing: tuple[str, ...] = ()
+    outlook: str = ""
     latched: bool = False
+    n: int = 0
+    n_max: int | None = None
 
 
 def verdict(reading: Reading, live: Live) -> tuple[Word, str]:
@@ -99,13 +104,23 @@ def _over(reading: Reading, live: Live) -> tuple[Word, str] | None:
         return "stop", f"the gain is at most {reading.upper:.3g}, less than the {wanted:.3g} that is worth it"
     if reading.days >= live.max_days:
         return "stop", f"undecided after {live.max_days} days: the incumbent stays"
+    if _spent(reading, live):
+        return "stop", f"undecided after {reading.n:,} of at most {reading.n_max:,}: the incumbent stays"
     return None
+
+
+def _spent(reading: Reading, live: Live) -> bool:
+    """Is the planned sample used up? Not before the least run is over, and not while a gain that is shown waits for its
+    guardrails: then the deadline ends the trial."""
+    full = reading.n_max is not None and reading.n >= reading.n_max
+    return full and reading.days >= live.min_days and not reading.missing and reading.lower <= live.min_gain
 
 
 def _open(reading: Reading, live: Live) -> tuple[Word, str]:
     waits = waits_for(reading, live)
     if not reading.lower > live.min_gain:
-        waits = (*waits, f"a gain that is shown above {live.min_gain:.3g}")
+        said = f" ({reading.outlook})" if reading.outlook else ""
+        waits = (*waits, f"a gain that is shown above {live.min_gain:.3g}{said}")
     return "continue", f"needs {', '.join(waits)}"
 
 
@@ -113,8 +128,9 @@ def waits_for(reading: Reading, live: Live) -> tuple[str, ...]:
     """What a promotion waits for, the gain itself aside."""
     waits = list(reading.missing)
     if reading.days < live.min_days:
-        waits.append(f"{live.min_days - int(reading.days)} whole days more")
+        days = live.min_days - int(reading.days)
+        waits.append(f"{days} whole day{'s' if days > 1 else ''} more")
     if reading.split_p < SPLIT_SUSPECT:
         waits.append(f"a split that is not suspect (p = {reading.split_p:.2g})")
-    waits += [f"{one.name} shown not harmful ({one.said})" for one in reading.guardrails if not one.cleared]
+    waits += [one.said or f"{one.name} shown not harmful" for one in reading.guardrails if not one.cleared]
     return tuple(waits)
