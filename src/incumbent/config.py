@@ -438,6 +438,12 @@ def parse(text: str, folder: Path = Path(), where: str = FILE_NAME) -> Config:
     return config
 
 
+def live_of(found: Mapping[str, Any]) -> Live:
+    """[live] from its settings as JSON values, as a look at a trial keeps them. A setting that is missing has its
+    default; UnknownKey for one that this release does not have."""
+    return _section(Live, dict(found), "the settings of a look", "live")
+
+
 def settings() -> Iterator[tuple[str, Field[Any]]]:
     """Every setting as ("section.key", field): what the docs, `--help` and the pages list."""
     hints = get_type_hints(Config)
@@ -534,6 +540,7 @@ def _check(config: Config, where: str) -> None:
     _check_keeping(config, where)
     _check_baseline(config.baseline, where)
     _check_gate(config, where)
+    _check_live(config, where)
     if config.task.label_time and not config.task.time:
         raise ConfigError(f"{where}: task.label_time is set without task.time: no row could be put in order")
     if config.store.url and not config.store.url.startswith(("postgresql://", "postgres://")):
@@ -581,6 +588,62 @@ def _check_gate(config: Config, where: str) -> None:
             raise ConfigError(f"{where}: {name} needs one of no_worse_than and better_by, or it asks nothing clear")
     if gate.block == "group" and not (gate.block_column or config.task.unit):
         raise ConfigError(f'{where}: gate.block = "group" needs gate.block_column, or task.unit')
+
+
+def _check_live(config: Config, where: str) -> None:
+    live = config.live
+
+    def refuse(key: str, expected: str) -> None:
+        raise ConfigError(f"{where}: live.{key} = {getattr(live, key)!r}, expected {expected}")
+
+    for key in ("alpha", "alpha_roll_back"):
+        if getattr(live, key) >= 0.5:
+            refuse(key, "less than .5 (a coin)")
+    for key in ("tolerated_rate", "tolerated_slow"):
+        if not 0.0 <= getattr(live, key) < 1.0:
+            refuse(key, "a share from 0 to below 1")
+    for key in ("window_hours", "ramp_hours", "latency_budget_ms", "smallest_effect"):
+        if not 0.0 <= getattr(live, key) < math.inf:
+            refuse(key, "a finite number, 0 or more")
+    if not 0.0 < live.unit_days < math.inf:
+        refuse("unit_days", "days above 0")
+    if not 1.0 <= live.harm_margin < math.inf:
+        refuse("harm_margin", "1 or more")
+    if not live.enrol or not 0.0 < live.enrol[0] or live.enrol[-1] > 1.0 or list(live.enrol) != sorted(set(live.enrol)):
+        refuse("enrol", "rising shares above 0 and up to 1")
+    if live.min_days > live.max_days:
+        refuse("min_days", f"at most live.max_days = {live.max_days}")
+    _check_measures(config, where)
+
+
+_TAKEN = ("loss", "errors", "latency", "labels", "matured")
+
+
+def _check_measures(config: Config, where: str) -> None:
+    """Measures of one name, or two that decide, would be told apart by nobody."""
+    names: set[str] = set()
+    for place, one in enumerate(config.live.measure):
+        here = f"{where}: live.measure[{place}]"
+        if not one.name or one.name in names or one.name in (*_TAKEN, config.task.metric):
+            raise ConfigError(
+                f"{here}.name = {one.name!r}, expected a name of its own ({', '.join(_TAKEN)} and task.metric are taken)"
+            )
+        if (one.of == "ratio") != bool(one.over):
+            raise ConfigError(f"{here}: of = {one.of!r} and over = {one.over!r}; a ratio needs over, and nothing else does")
+        for key in ("margin", "cap"):
+            if not 0.0 <= getattr(one, key) < math.inf:
+                raise ConfigError(f"{here}.{key} = {getattr(one, key)}, expected a finite number, 0 or more")
+        if not 0.0 <= one.cap_at < 1.0:
+            raise ConfigError(f"{here}.cap_at = {one.cap_at}, expected a quantile from 0 (no cap) to below 1")
+        names.add(one.name)
+    primary = [one.name for one in config.live.measure if one.role == "primary"]
+    if len(primary) > 1:
+        raise ConfigError(f"{where}: live.measure {' and '.join(primary)} are primary, expected one measure that decides")
+    if primary and config.live.mode != "split":
+        raise ConfigError(
+            f'{where}: live.measure {primary[0]} is primary with live.mode = {config.live.mode!r}, expected "split": what '
+            "a shadow would have caused is not known"
+        )
 
 
 def _check_keeping(config: Config, where: str) -> None:

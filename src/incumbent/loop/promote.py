@@ -179,12 +179,15 @@ def start_trial(
     mode: Literal["shadow", "split"],
     enrolled: float = 1.0,
     share: float = 0.5,
+    called: float = 0.0,
+    caps: Mapping[str, float] | None = None,
     reason: str = "",
     name: str | None = None,
 ) -> Event:
     """Compare a challenger with the incumbent on live traffic.
 
-    `enrolled` is the share of units that takes part, `share` the part of those that the challenger answers.
+    `enrolled` is the share of units that takes part, `share` the part of those that the challenger answers, `called` the
+    part for which it is called and the incumbent's answer served. `caps`: what one outcome counts at most, by measure.
     The name salts the assignment; by default it is the number of this line of the ledger (`t17`), so that it
     never comes twice.
     """
@@ -198,10 +201,10 @@ def start_trial(
         raise DecisionRefused("found no incumbent to compare with: promote one first (the baseline will do).")
     if challenger == now.incumbent:
         raise DecisionRefused(f"{challenger} is the incumbent: a trial needs another version.")
-    if not 0.0 < enrolled <= 1.0 or not 0.0 < share < 1.0:
+    if not 0.0 < enrolled <= 1.0 or not 0.0 < share < 1.0 or not 0.0 <= called < 1.0 - share:
         raise DecisionRefused(
-            f"found enrolled {enrolled} and share {share}, expected shares above 0 and up to 1 "
-            "(the arms' share below 1)"
+            f"found enrolled {enrolled}, share {share} and called {called}, expected shares above 0 and up to 1 "
+            "(called may be 0; the arms' shares together below 1)"
         )
     trial = Trial(
         name=name or f"t{now.sequence + 1}",
@@ -212,6 +215,8 @@ def start_trial(
         enrolled=enrolled,
         share=share,
         phase_started_at=at,
+        called=called,
+        caps=dict(caps or {}),
     )
     return ledger.append(
         "TrialStarted",

@@ -1,21 +1,26 @@
 """Project.live: shadow and split trials, and the watch over a replaced version.
 
-In: sums that the log keeps. Out: evidence of each look, and the move that follows from it. The bounds come from
-`steps.live.trial`, the decision from `loop.decide`; here they are put together and appended.
+In: sums that the log keeps. Out: evidence of each look, and the move that follows from it. A look is made in `looking`
+(again in `replaying`), the decision in `loop.decide`; here they are put together and appended.
 """
 
 from typing import TYPE_CHECKING, Literal
 
 from incumbent.errors import DecisionRefused
-from incumbent.loop import decide, promote
-from incumbent.loop.fold import evidence_from_dict
-from incumbent.records import SECOND, Decision, Event, Evidence, Micros, Roles, Trial
-from incumbent.steps.live import trial as looks
+from incumbent.loop import decide, outcome, promote
+from incumbent.project import looking, replaying
+from incumbent.project.caps import caps
+from incumbent.project.looking import Rules
+from incumbent.project.replaying import Repeated
+from incumbent.records import Decision, Event, Evidence, Micros, Roles, Trial
+from incumbent.steps.live import looks, sums
+from incumbent.steps.live.trial import BLOCK
+from incumbent.steps.live.watch import judge_watch
 
 if TYPE_CHECKING:
     from incumbent.project.project import Project
 
-LOOKS = ("EvidenceRecorded",)
+THIRD = 1 / 3
 
 
 class Live:
@@ -23,6 +28,7 @@ class Live:
 
     def __init__(self, project: "Project") -> None:
         self.project = project
+        self._seen = looking.Seen(project.facts.ledger)
 
     def start(
         self,
@@ -35,8 +41,9 @@ class Live:
     ) -> Trial:
         """Start a trial of `version` against the incumbent.
 
-        A split starts with the first step of `live.enrol`; a shadow scores every row. DecisionRefused when a trial
-        runs already, or when a shadow is asked for although the label depends on what is served.
+        A split starts with the first step of `live.enrol`; a shadow scores every row. What one outcome counts at most
+        is fixed now (`caps`). DecisionRefused when a trial runs already, or when a shadow is asked for although the label
+        depends on what is served, or although another measure than the loss decides.
         """
         project, settings = self.project, self.project.config.live
         chosen = mode or ("shadow" if settings.mode == "both" else settings.mode)
@@ -44,11 +51,18 @@ class Live:
             raise DecisionRefused(
                 "live.label_depends_on_prediction is set: what a shadow would have caused is not known; use mode split."
             )
+        primary = [one.name for one in settings.measure if one.role == "primary"]
+        if chosen == "shadow" and primary:
+            raise DecisionRefused(
+                f"live.measure {primary[0]} is primary, and what a shadow would have caused of it is not known; use mode "
+                "split."
+            )
         if chosen == "split" and not project.config.task.unit:
             raise DecisionRefused("a split needs somebody to assign: set task.unit, or use mode shadow.")
         project.predictor(version)
         share = 1.0 if chosen == "shadow" else settings.enrol[0] if enrolled is None else enrolled
         at = project.clock() if now is None else now
+        thirds = chosen == "split" and settings.third_arm
         promote.start_trial(
             project.facts.ledger,
             project.roles(),
@@ -57,11 +71,12 @@ class Live:
             actor=project.actor,
             mode=chosen,
             enrolled=share,
+            share=THIRD if thirds else 0.5,
+            called=THIRD if thirds else 0.0,
+            caps=caps(project.facts.log, settings, project.metric, at) if chosen == "split" else {},
             reason=reason,
         )
-        trial = project.roles().trial
-        assert trial is not None
-        return trial
+        return self._running()
 
     def stop(self, reason: str, *, now: Micros | None = None) -> None:
         """End the running trial; the incumbent stays."""
@@ -70,13 +85,48 @@ class Live:
             self.project.facts.ledger, self.project.roles(), "stopped", at=at, actor=self.project.actor, reason=reason
         )
 
-    def look(self, *, now: Micros | None = None) -> Evidence:
-        """The running trial's evidence at this moment; changes nothing."""
-        roles = self.project.roles()
-        if roles.trial is None:
-            raise DecisionRefused("no trial runs: start one with `incumbent live start VERSION`.")
+    def enrol(self, share: float, reason: str, *, now: Micros | None = None) -> Trial:
+        """Let more units take part (0-1), before the steps of `live.enrol` would. Nobody changes arm and what was seen
+        stays in the decision. DecisionRefused for a lower share (that is a new `phase`) and in a shadow, which scores
+        every row."""
         at = self.project.clock() if now is None else now
-        return self._judge(roles, roles.trial, at)
+        if self._running().mode == "shadow":
+            raise DecisionRefused("a shadow scores every row: there is nobody to enrol.")
+        promote.raise_enrolment(
+            self.project.facts.ledger, self.project.roles(), share, at=at, actor=self.project.actor, reason=reason
+        )
+        return self._running()
+
+    def phase(self, enrolled: float | None, reason: str, *, now: Micros | None = None) -> Trial:
+        """Begin the trial again, under a new salt: units are dealt anew, and what came before leaves the decision.
+
+        The only way to a lower share. `enrolled` is the share that takes part (0-1), by default the present one; a
+        shadow scores every row. Caps stay as they were fixed at the start. DecisionRefused without a reason."""
+        at = self.project.clock() if now is None else now
+        running = self._running()
+        share = running.enrolled if enrolled is None else enrolled
+        if running.mode == "shadow" and share != 1.0:
+            raise DecisionRefused(f"found an enrolled share of {share:g}, and a shadow scores every row: leave it out.")
+        promote.start_phase(
+            self.project.facts.ledger, self.project.roles(), enrolled=share, at=at, actor=self.project.actor,
+            reason=reason,
+        )  # fmt: skip
+        return self._running()
+
+    def look(self, *, now: Micros | None = None) -> Evidence:
+        """The running trial's evidence at this moment; records and decides nothing."""
+        trial = self._running()
+        return self._judge(self._rules(trial), self.project.clock() if now is None else now)
+
+    def afterwards(self, trial: str | None = None, *, now: Micros | None = None) -> Evidence:
+        """What an ended trial (the last one, if none is named) would say with every label that came since, and whether
+        it would have been decided otherwise. Changes nothing. DecisionRefused where no such trial has ended."""
+        return replaying.afterwards(self.project, trial, self.project.clock() if now is None else now)
+
+    def replay(self, trial: str | None = None) -> list[Repeated]:
+        """Every recorded look at a trial (the running or last one, if none is named) again from the log at its mark:
+        is it the same, byte for byte? DecisionRefused where no look is recorded."""
+        return replaying.replay(self.project, trial)
 
     @staticmethod
     def table(evidence: Evidence) -> list[tuple[str, str, str]]:
@@ -89,28 +139,35 @@ class Live:
 
     # --- the trial
 
-    def _judge(self, roles: Roles, trial: Trial, now: Micros) -> Evidence:
+    def _running(self) -> Trial:
+        running = self.project.roles().trial
+        if running is None:
+            raise DecisionRefused("no trial runs: start one with `incumbent live start VERSION`.")
+        return running
+
+    def _rules(self, trial: Trial) -> Rules:
         project = self.project
-        log, live = project.facts.log, project.config.live
-        window = self._window()
-        before = self._last_look(trial.name)
-        if trial.mode == "split":
-            units = log.unit_sums(trial.name, trial.phase, now, now, window)
-            return looks.judge_split(trial, units, live, project.metric, now, before=before)
-        blocks = log.block_sums(
-            trial.incumbent, trial.challenger, looks.BLOCK, trial.phase_started_at, now - window, now
-        )
-        failures = log.shadow_failures(trial.challenger, trial.phase_started_at)
-        return looks.judge_shadow(trial, blocks, live, project.metric, now, failures=failures, before=before)
+        return looking.rules(trial, project.config, project.metric, latency_decides=project.timings_decide)
+
+    def _judge(self, under: Rules, now: Micros) -> Evidence:
+        return looking.now(self.project.facts.log, under, now, self._seen.last(under.trial.name))
 
     def _act_on_trial(self, now: Micros) -> list[Decision]:
         project = self.project
         roles = project.roles()
         if roles.trial is None:
             return []
-        evidence = self._judge(roles, roles.trial, now)
+        signature = roles.versions[roles.trial.incumbent].signature
+        outcome.settle(project.facts.log, signature, project.metric)  # no label waits for its loss
+        under = self._rules(roles.trial)
+        evidence = self._judge(under, now)
         ledger, actor = project.facts.ledger, project.actor
         decision = decide.trial(evidence, roles, project.config)
+        before = self._seen.last(roles.trial.name)
+        same_phase = before if looks.of_phase(before, roles.trial) else None
+        if not looks.worth_recording(evidence, same_phase, acts=decision.action is not None):
+            return [decision]
+        project.facts.blobs.put(under.to_bytes())  # the evidence names its hash
         if decision.action == "Promoted" and roles.trial.mode == "shadow" and project.config.live.mode == "both":
             said = f"{decision.reason} It goes on to a split."
             promote.decide_trial(ledger, roles, "promote", at=now, actor=actor, reason=said, evidence=evidence)
@@ -169,10 +226,9 @@ class Live:
 
     def _judge_watch(self, roles: Roles, watched: str, since: Micros, now: Micros) -> Evidence:
         project = self.project
-        blocks = project.facts.log.block_sums(
-            str(roles.incumbent), watched, looks.BLOCK, since, now - self._window(), now
-        )
-        return looks.judge_watch(
+        window = sums.window(project.config.live)
+        blocks = project.facts.log.block_sums(str(roles.incumbent), watched, BLOCK, since, now - window, now)
+        return judge_watch(
             watched,
             str(roles.incumbent),
             blocks,
@@ -181,21 +237,8 @@ class Live:
             now,
             since=since,
             watch_days=project.config.retrain.watch_days,
-            before=self._last_look(f"watch-{watched}-{since}"),
+            before=self._seen.last(f"watch-{watched}-{since}"),
         )
-
-    def _window(self) -> Micros:
-        """How long after a prediction its label counts."""
-        return int(self.project.config.live.window_hours * 3600 * SECOND)
-
-    # --- what was seen before
-
-    def _last_look(self, trial: str) -> Evidence | None:
-        for event in reversed(self.project.facts.ledger.events(types=LOOKS)):
-            found = event.data.get("evidence", {})
-            if found.get("numbers", {}).get("trial") == trial:
-                return evidence_from_dict(found)
-        return None
 
     def _started(self, type: str, version: str) -> Micros:
         events: list[Event] = self.project.facts.ledger.events(types=[type])

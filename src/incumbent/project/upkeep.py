@@ -20,7 +20,8 @@ from incumbent.project.served import joined, served_rows
 from incumbent.records import DAY, Decision, Evidence, Micros, Roles, moment
 from incumbent.runtimes import artefact
 from incumbent.stats.drift import Profile
-from incumbent.steps.live.trial import BLOCK, judge_record
+from incumbent.steps.live.trial import BLOCK
+from incumbent.steps.live.watch import judge_record
 from incumbent.steps.upkeep import retrain, review
 from incumbent.steps.upkeep import rows as checks
 

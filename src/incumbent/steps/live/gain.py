@@ -22,7 +22,7 @@ class Gain:
     """How much better one arm is than another: positive is better.
 
     `n` units of both arms; `variance` of the estimate (its standard error squared), infinite before there are two units
-    an arm. `removed` is the share of it that the covariate took away (0-1), `slope` its theta; None where there is none.
+    an arm. `removed` is the share of it that the covariate took away (0-1), `slope` its theta; None without one.
     """
 
     n: int

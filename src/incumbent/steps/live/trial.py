@@ -104,7 +104,6 @@ def judge_shadow(
     *,
     block: Micros = BLOCK,
     failures: tuple[int, int] = (0, 0),
-    slow: int = 0,
     mark: Mark | None = None,
     before: Evidence | None = None,
     latched: bool = False,
@@ -112,8 +111,8 @@ def judge_shadow(
     """One look at a shadow trial.
 
     `blocks` pair the trial's incumbent (reference) with its challenger (candidate), cut `block` microseconds
-    long, of rows whose label window has closed. `failures` are (failed, all) shadow calls of the challenger, `slow`
-    those of all that took longer than `live.latency_budget_ms`. `mark` is where the log was read. Blocks shorter than a
+    long, of rows whose label window has closed; `slow` of a block are the calls over `live.latency_budget_ms`.
+    `failures` are (failed, all) shadow calls of the challenger. `mark` is where the log was read. Blocks shorter than a
     day have their variance widened by what they share with the other blocks of that day.
     """
     past = looks.of_phase(before, trial)
@@ -131,7 +130,7 @@ def judge_shadow(
     reading = Reading(
         **bounded,
         days=days(trial, now),
-        guardrails=_shadow_guardrails(failures, slow, live),
+        guardrails=_shadow_guardrails(failures, sum(one.slow for one in merged), rows, live),
         missing=_missing_pairs(rows, len(merged), live, outlook.counted_for(trial, window(live), now)),
         latched=latched,
         n=found.n,
@@ -155,6 +154,7 @@ def judge_shadow(
         "n_star": tuned.n_star,
         "n_max": tuned.n_max,
         "block_hours": block / outlook.HOUR,
+        "disagree": rate(sum(one.disagree for one in merged), rows),
         "mark": asdict(mark or Mark(now)),
     }
     return _evidence(trial, reading, live, metric, now, past, numbers)
@@ -184,12 +184,12 @@ def _guardrails(
     return (*found, checks.labels(trial, arms, past))
 
 
-def _shadow_guardrails(failures: tuple[int, int], slow: int, live: Live) -> tuple[guardrails.Guardrail, ...]:
+def _shadow_guardrails(failures: tuple[int, int], slow: int, pairs: int, live: Live) -> tuple[guardrails.Guardrail, ...]:
     late = live.latency_budget_ms > 0.0
     alpha = measures.guard_alpha(live, 1 + late)
     found = [guardrails.shadow_errors(*failures, live, alpha)]
     if late:
-        found.append(guardrails.shadow_latency(slow, failures[1], live, alpha))
+        found.append(guardrails.shadow_latency(slow, pairs, live, alpha))
     return tuple(found)
 
 
