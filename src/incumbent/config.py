@@ -609,7 +609,8 @@ def _check_live(config: Config, where: str) -> None:
         refuse("unit_days", "days above 0")
     if not 1.0 <= live.harm_margin < math.inf:
         refuse("harm_margin", "1 or more")
-    if not live.enrol or not 0.0 < live.enrol[0] or live.enrol[-1] > 1.0 or list(live.enrol) != sorted(set(live.enrol)):
+    rising = list(live.enrol) == sorted(set(live.enrol))
+    if not live.enrol or not rising or live.enrol[0] <= 0.0 or live.enrol[-1] > 1.0:
         refuse("enrol", "rising shares above 0 and up to 1")
     if live.min_days > live.max_days:
         refuse("min_days", f"at most live.max_days = {live.max_days}")
@@ -626,10 +627,13 @@ def _check_measures(config: Config, where: str) -> None:
         here = f"{where}: live.measure[{place}]"
         if not one.name or one.name in names or one.name in (*_TAKEN, config.task.metric):
             raise ConfigError(
-                f"{here}.name = {one.name!r}, expected a name of its own ({', '.join(_TAKEN)} and task.metric are taken)"
+                f"{here}.name = {one.name!r}, expected a name of its own ({', '.join(_TAKEN)} and task.metric are "
+                "taken)"
             )
         if (one.of == "ratio") != bool(one.over):
-            raise ConfigError(f"{here}: of = {one.of!r} and over = {one.over!r}; a ratio needs over, and nothing else does")
+            raise ConfigError(
+                f"{here}: of = {one.of!r} and over = {one.over!r}; a ratio needs over, and nothing else does"
+            )
         for key in ("margin", "cap"):
             if not 0.0 <= getattr(one, key) < math.inf:
                 raise ConfigError(f"{here}.{key} = {getattr(one, key)}, expected a finite number, 0 or more")
@@ -638,11 +642,11 @@ def _check_measures(config: Config, where: str) -> None:
         names.add(one.name)
     primary = [one.name for one in config.live.measure if one.role == "primary"]
     if len(primary) > 1:
-        raise ConfigError(f"{where}: live.measure {' and '.join(primary)} are primary, expected one measure that decides")
+        raise ConfigError(f"{where}: live.measure {' and '.join(primary)} are primary, expected one that decides")
     if primary and config.live.mode != "split":
         raise ConfigError(
-            f'{where}: live.measure {primary[0]} is primary with live.mode = {config.live.mode!r}, expected "split": what '
-            "a shadow would have caused is not known"
+            f'{where}: live.measure {primary[0]} is primary with live.mode = {config.live.mode!r}, expected "split": '
+            "what a shadow would have caused is not known"
         )
 
 

@@ -64,8 +64,8 @@ class Report:
     table's columns: the loop first, then always ship, the prior, the untouched model (their colours follow).
     `overall` is the mean loss of each policy over the months. `split` is `steps.live.looks.table(evidence)`, the
     heading first; `looks` the recorded looks of each trial that is drawn, oldest first. `refused` are decisions against
-    a retrain, or that took one back. `expected` are (what, value of the metric, where it is from) of the onset and of what was
-    delivered, `expectation` the evidence that is drawn. `rungs` are empty where speed was not measured.
+    a retrain, or that took one back. `expected` are (what, value of the metric, where it is from) of the onset and of
+    what was delivered, `expectation` the evidence that is drawn. `rungs` are empty where speed was not measured.
     """
 
     task: str

@@ -186,10 +186,10 @@ def start_trial(
 ) -> Event:
     """Compare a challenger with the incumbent on live traffic.
 
-    `enrolled` is the share of units that takes part, `share` the part of those that the challenger answers, `called` the
-    part for which it is called and the incumbent's answer served. `caps`: what one outcome counts at most, by measure.
-    The name salts the assignment; by default it is the number of this line of the ledger (`t17`), so that it
-    never comes twice.
+    `enrolled` is the share of units that takes part, `share` the part of those that the challenger answers,
+    `called` the part for which it is called and the incumbent's answer served. `caps`: what one outcome counts
+    at most, by measure. The name salts the assignment; by default it is the number of this line of the ledger
+    (`t17`), so that it never comes twice.
     """
     answering(now, challenger)
     if now.trial is not None:

@@ -18,9 +18,9 @@ BEFORE: Micros = 28 * DAY
 
 
 def caps(log: Log, live: Live, metric: Metric, now: Micros) -> dict[str, float]:
-    """`cap` where a measure declares one, else the quantile `cap_at` of the sizes of its outcomes (of the losses of what
-    was served) of rows of the last 28 days; none where that is fewer than 1 / (1 - cap_at) of them, where the largest
-    value would be the quantile."""
+    """`cap` where a measure declares one, else the quantile `cap_at` of the sizes of its outcomes (of the losses of
+    what was served) of rows of the last 28 days; none where there are fewer than 1 / (1 - cap_at) of them, of which the
+    largest would be the quantile."""
     found = {}
     for one in measures.of(live):
         cap = one.cap or _historic(log, one, metric, now)

@@ -59,7 +59,9 @@ def now(log: Log, under: Rules, at: Micros, before: Evidence | None) -> Evidence
     return _shadow(log, under, log.mark(at, [under.trial.incumbent, under.trial.challenger]), at, at, before)
 
 
-def again(log: Log, under: Rules, mark: Mark, at: Micros, before: Evidence | None, until: Micros | None = None) -> Evidence:
+def again(
+    log: Log, under: Rules, mark: Mark, at: Micros, before: Evidence | None, until: Micros | None = None
+) -> Evidence:
     """A look at a past mark, from scratch. `at` is the time that it is judged at (days, deadline); `until`: rows from
     then on are none of the trial's (a shadow that has ended)."""
     if under.trial.mode == "split":
@@ -80,7 +82,8 @@ def _shadow(log: Log, under: Rules, mark: Mark, at: Micros, until: Micros, befor
 
 def _failures(log: Log, version: str, since: Micros, until: Micros) -> tuple[int, int]:
     """(failed, all) shadow calls on rows with since <= at < until."""
-    (failed, calls), (failed_since, calls_since) = log.shadow_failures(version, since), log.shadow_failures(version, until)
+    failed, calls = log.shadow_failures(version, since)
+    failed_since, calls_since = log.shadow_failures(version, until)
     return failed - failed_since, calls - calls_since
 
 
@@ -97,8 +100,8 @@ def kept(blobs: Blobs, evidence: Evidence) -> Rules:
 
 def recorded(events: list[Event]) -> list[tuple[Event, Evidence]]:
     """Every look at a split or shadow that is on the ledger, oldest first."""
-    found = ((event, evidence_from_dict(event.data["evidence"])) for event in events if event.data.get("evidence"))
-    return [(event, one) for event, one in found if one.step == "live" and one.numbers.get("mode") in ("split", "shadow")]
+    found = [(event, evidence_from_dict(event.data["evidence"])) for event in events if event.data.get("evidence")]
+    return [of for of in found if of[1].step == "live" and of[1].numbers.get("mode") in ("split", "shadow")]
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
-"""A look again: is a recorded one repeated to the byte, and what would an ended trial say with the labels that came since?
+"""Is a recorded look repeated to the byte? And what would an ended trial say with the labels that came since?
 
-In: the ledger, the log, the settings that each look names. Out: one `Repeated` a recorded look; one Evidence of an ended
-trial. Changes nothing.
+In: the ledger, the log, the settings that each look names. Out: one `Repeated` a recorded look; one Evidence of an
+ended trial. Changes nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,8 +24,8 @@ TAKEN = {"Erased": "rows were erased", "DaysDropped": "old days were deleted"}
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """One recorded look, made again. `event` holds it; `differs` are the parts that are not the same, as "part: recorded,
-    now"; `said` is why, where that is known."""
+    """One recorded look, made again. `event` holds it; `differs` are the parts that are not the same, as "part:
+    recorded, now"; `said` is why, where that is known."""
 
     trial: str
     event: int
@@ -144,7 +144,8 @@ def _otherwise(found: Evidence, end: Event, trial: Trial, more: int | None) -> s
         return f"{was}; {came} it would be decided the same."
     if found.verdict == "continue":
         return f"{was}; {came} it would still be undecided."
-    return f"{was}; {came} it would have been decided otherwise: {says} ({found.sentence.partition(': ')[2].rstrip('.')})."
+    why = found.sentence.partition(": ")[2].rstrip(".")
+    return f"{was}; {came} it would have been decided otherwise: {says} ({why})."
 
 
 _ENDED = {"Promoted": "promote", "RolledBack": "roll_back"}

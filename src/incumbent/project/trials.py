@@ -42,8 +42,8 @@ class Live:
         """Start a trial of `version` against the incumbent.
 
         A split starts with the first step of `live.enrol`; a shadow scores every row. What one outcome counts at most
-        is fixed now (`caps`). DecisionRefused when a trial runs already, or when a shadow is asked for although the label
-        depends on what is served, or although another measure than the loss decides.
+        is fixed now (`caps`). DecisionRefused when a trial runs already, or when a shadow is asked for although the
+        label depends on what is served, or although another measure than the loss decides.
         """
         project, settings = self.project, self.project.config.live
         chosen = mode or ("shadow" if settings.mode == "both" else settings.mode)
@@ -54,8 +54,8 @@ class Live:
         primary = [one.name for one in settings.measure if one.role == "primary"]
         if chosen == "shadow" and primary:
             raise DecisionRefused(
-                f"live.measure {primary[0]} is primary, and what a shadow would have caused of it is not known; use mode "
-                "split."
+                f"live.measure {primary[0]} is primary, and what a shadow would have caused of it is not known; use "
+                "mode split."
             )
         if chosen == "split" and not project.config.task.unit:
             raise DecisionRefused("a split needs somebody to assign: set task.unit, or use mode shadow.")

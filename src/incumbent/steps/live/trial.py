@@ -23,7 +23,7 @@ from incumbent.steps.live.guardrails import rate
 from incumbent.steps.live.measures import ARMS, LOSS, Arms, Compared, shown
 from incumbent.steps.live.pairs import MIN_BLOCK_ROWS, MIN_BLOCKS
 from incumbent.steps.live.sums import window
-from incumbent.steps.live.verdict import Reading, verdict
+from incumbent.steps.live.verdict import Guardrail, Reading, verdict
 from incumbent.storage.base import ArmSums, BlockSum, Mark, Moments, TrialSums
 
 BLOCK: Micros = 6 * 3600 * SECOND
@@ -175,7 +175,7 @@ def _compared(arms: Arms, live: Live, past: Mapping[str, Any], fixed: Any) -> li
 
 def _guardrails(
     trial: Trial, arms: Arms, live: Live, past: Mapping[str, Any], others: Sequence[Compared]
-) -> tuple[guardrails.Guardrail, ...]:
+) -> tuple[Guardrail, ...]:
     alpha = measures.guard_alpha(live, measures.harmless(live))
     found = [guardrails.errors(trial, arms, live, alpha)]
     if live.latency_budget_ms > 0.0:
@@ -184,7 +184,7 @@ def _guardrails(
     return (*found, checks.labels(trial, arms, past))
 
 
-def _shadow_guardrails(failures: tuple[int, int], slow: int, pairs: int, live: Live) -> tuple[guardrails.Guardrail, ...]:
+def _shadow_guardrails(failures: tuple[int, int], slow: int, pairs: int, live: Live) -> tuple[Guardrail, ...]:
     late = live.latency_budget_ms > 0.0
     alpha = measures.guard_alpha(live, 1 + late)
     found = [guardrails.shadow_errors(*failures, live, alpha)]
