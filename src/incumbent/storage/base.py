@@ -235,12 +235,18 @@ class TrialSums:
 
 @dataclass(frozen=True, slots=True)
 class BlockSum:
-    """Paired sums of one block of time: rows that both versions scored and that have a label."""
+    """Paired sums of one block of time: rows that both versions scored and that have a label.
+
+    `disagree`: those of them on which the two outputs differ enough to change the loss; `slow`: those whose shadow call
+    of the candidate took longer than the budget. `pair_sums` says them; they are 0 where nobody asked.
+    """
 
     block: int
     rows: int
     loss_reference: int
     loss_candidate: int
+    disagree: int = 0
+    slow: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,6 +392,68 @@ class Log(Protocol):
     ) -> list[BlockSum]:
         """Paired sums of the rows that both versions scored (served or shadow), by `(at + offset) // block`, rounded
         down (before 1970 too); blocks without such rows are left out."""
+
+    # --- a trial. What counts at a mark follows from the mark alone:
+    #
+    # - predictions and outcomes exist that arrived up to it. A row is exposed at once.
+    # - A row has matured when `at + window <= mark.now`. Of the outcomes of one name with `known_at < at + window` the
+    #   one that arrived last counts: a correction that came after the window is none, one inside it counts, however late
+    #   it was posted, and a label that was posted late with an early `known_at` counts too. Label outcomes (corrections
+    #   too) of matured rows with `known_at >= at + window` are `late`.
+    # - A row with `at` >= its unit's first `at` in the phase (over all arms) + `unit_window` does not count at all. A row
+    #   that arrives late and is its unit's first moves that end, so that rows leave which counted before.
+    # - A unit in two arms counts in `both_arms`, and its rows each in the arm that they were assigned to, answered by
+    #   whomever (intention to treat). A row without a unit is a unit, by its id; a row without an arm is none.
+    # - The loss of a row is that of what was *served*, for the label that counts. An outcome's value is a number times
+    #   1e9, rounded half to even, after it was clipped to +-9.2e9, or true as 1; then it is clipped to +-`cap` (so is a
+    #   loss). Text is no number. A `count` counts rows whose number is not 0, as 1e9 each, and the x of a `ratio` sums
+    #   `over`; neither is capped. `sum` and `count` have x = 1 for a unit with a matured row.
+    # - Where no measure of the plan is of the loss, nobody waits for one, and `labelled` counts rows with a label.
+    # - The covariate is the mean (rounded down, each loss capped as the first measure of the loss is) of the served
+    #   losses of the unit's rows outside of the phase with `started_at - before <= at < started_at`, for labels known
+    #   before `started_at`: nothing that the trial did is in it.
+    #
+    # A loss is a function of output and label: it is put once. What `erase` and `drop_before` took counts at no mark any
+    # more: an earlier look that counted such a row cannot be repeated, and, where the rows or outcomes that had arrived
+    # last were taken from a file, nor can looks since. Moving features to Parquet changes nothing here.
+
+    def mark(self, now: Micros, versions: Sequence[str] = ()) -> Mark:
+        """Where the log ends, at the task time `now`: no row and no outcome that arrives later is within it. Cheap.
+
+        `versions`: stop before the first row or label that waits for a loss of one of these, so that what is summed of
+        them at this mark stays what it is."""
+
+    def trial_sums(self, plan: SumPlan, now: Micros) -> TrialSums:
+        """The sums of a phase at the present, kept as running sums: a call reads what arrived, matured or was corrected
+        since the last one, in short transactions. Several processes may call it at the same time, and a call that was
+        killed is gone on with. A plan that was not summed before (one differs where any field does), and one of which
+        `erase` or `drop_before` took something, begins anew, from all rows of the phase; the running sums of a few plans
+        are kept, the older go. Where `now` is before that of the last call, they go back.
+
+        Where a measure is of the loss, the mark stops before the first label (or row) that still waits for its loss:
+        what was counted at a mark stays what it was."""
+
+    def trial_sums_at(self, plan: SumPlan, mark: Mark) -> TrialSums:
+        """The same at any mark, from all rows of the phase, writing nothing. At a mark of `trial_sums` it is equal to
+        what that gave, to the last digit."""
+
+    def pair_sums(
+        self,
+        reference: str,
+        candidate: str,
+        block: Micros,
+        since: Micros,
+        until: Micros,
+        at: Mark | Micros,
+        offset: Micros = 0,
+        budget_us: int | None = None,
+    ) -> list[BlockSum]:
+        """`block_sums` with `disagree`, and with `slow` where a budget is given; blocks that did not change since the
+        last call are not read again.
+
+        `at`: what counts at a mark (of a row, the label that arrived last of those with `known_at < mark.now`), or now.
+        A shadow has no place in a mark: one that comes, or is scored, after a look of its rows counts when that look is
+        repeated. Ask for a `mark` of both versions, and for rows that are old enough for their shadows to be there."""
 
     def period_sums(
         self, period: Micros, since: Micros, until: Micros, known_before: Micros, offset: Micros = 0
