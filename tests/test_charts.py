@@ -21,9 +21,13 @@ CONFIG = parse(
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def look(series: list[list[Json]], mode: str = "shadow") -> Evidence:
-    numbers = {"series": series, "metric": "brier", "mode": mode}
-    return Evidence("live", "v3", "continue", "s", APRIL + DAY, "v2", numbers)
+def looks(series: list[list[Json]], mode: str = "shadow", **more: Json) -> list[Evidence]:
+    """The recorded looks of one phase."""
+    of_all = {"trial": "t6", "phase": 1, "metric": "brier", "mode": mode, **more}
+    return [
+        Evidence("live", "v3", "continue", "s", at, "v2", {**of_all, "estimate": gain, "lower": low, "upper": high})
+        for at, gain, low, high in series
+    ]
 
 
 def rule(rank: int, lower: float | None) -> Evidence:
@@ -78,7 +82,7 @@ GAINS = [
     SimpleNamespace(label="hour=5", verdict="unheard of", gain=0.0, lower=None, upper=None, thresholds=()),
 ]  # fmt: skip
 DRAWN: dict[str, tuple[Callable[[], charts.Chart], tuple[str, ...]]] = {
-    "trial": (lambda: charts.trial(look(SERIES), 0.001, ZONE), ("gain in brier", "promoted above", "no difference")),
+    "trial": (lambda: charts.trial(looks(SERIES), 0.001, ZONE), ("gain in brier", "promoted above", "no difference")),
     "loss": (lambda: charts.loss(WEEKS, "brier", ZONE, baseline=0.17), ("brier of served answers", "America/New_York")),
     "expectation": (
         lambda: charts.expectation(expected()),
@@ -140,10 +144,17 @@ def test_the_same_facts_give_the_same_bytes() -> None:
 
 def test_first_looks_do_not_flatten_the_rest() -> None:
     """The y scale of a trial covers the settled bounds, zero and the promote line, not the first wide ones."""
-    spec = charts.trial(look(SERIES), 0.001, ZONE).to_dict()
+    spec = charts.trial(looks(SERIES), 0.001, ZONE).to_dict()
     low, high = spec["layer"][0]["encoding"]["y"]["scale"]["domain"]
     assert -0.02 < low < 0.0
     assert 0.004 < high < 0.02
+
+
+def test_only_the_last_phase_is_drawn_and_in_the_measure_that_decides() -> None:
+    """What came before a new phase left the decision; a primary measure has its own name on the axis."""
+    first, last = looks(SERIES), looks(SERIES[:2], phase=2, primary="revenue")
+    assert charts.last_looks([*first, *last, *looks(SERIES, "watch", trial="watch-v1-0")]) == last
+    assert "gain in revenue" in drawing.svg(charts.trial(last)).decode()
 
 
 def test_zero_is_in_the_picture_of_a_gain_however_far_it_is() -> None:
@@ -156,7 +167,7 @@ def test_zero_is_in_the_picture_of_a_gain_however_far_it_is() -> None:
 
 def test_a_day_is_a_day_of_the_tasks_zone() -> None:
     """1 April, midnight in New York, is drawn as 1 April, midnight."""
-    spec = charts.trial(look(SERIES), 0.0, ZONE).to_dict()
+    spec = charts.trial(looks(SERIES), 0.0, ZONE).to_dict()
     assert values(spec, 1)[0]["when"] == "2013-04-01T00:00:00Z"
 
 
@@ -172,7 +183,7 @@ def test_stretches_in_office_follow_the_ledger() -> None:
 def test_the_dashboard_draws_what_there_are_facts_for() -> None:
     """An empty ledger draws nothing; events, looks, rules, expectation and weeks bring a picture in both themes."""
     assert charts.dashboard(CONFIG, [], []) == {}
-    evidence = [rule(1, 0.15), rule(2, 0.16), expected(), look(SERIES), look(SERIES, "watch")]
+    evidence = [rule(1, 0.15), rule(2, 0.16), expected(), *looks(SERIES), *looks(SERIES, "watch")]
     found = [
         event(8 + i, "EvidenceRecorded", 40, step=one.step, version=one.subject, evidence=as_dict(one))
         for i, one in enumerate(evidence)

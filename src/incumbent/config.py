@@ -441,7 +441,8 @@ def parse(text: str, folder: Path = Path(), where: str = FILE_NAME) -> Config:
 def live_of(found: Mapping[str, Any]) -> Live:
     """[live] from its settings as JSON values, as a look at a trial keeps them. A setting that is missing has its
     default; UnknownKey for one that this release does not have."""
-    return _section(Live, dict(found), "the settings of a look", "live")
+    live: Live = _section(Live, dict(found), "the settings of a look", "live")
+    return live
 
 
 def settings() -> Iterator[tuple[str, Field[Any]]]:

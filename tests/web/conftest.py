@@ -129,12 +129,8 @@ def rule(name: str, rank: int, verdict: str, value: float) -> Evidence:
 
 
 def look(trial: str, n: int) -> Evidence:
-    """The n-th daily look at the trial, as `steps.live.trial` tells it."""
+    """The n-th daily look at the trial, as `steps.live.trial` tells it, in short."""
     at = APRIL + (31 + n) * DAY
-    series = [
-        [APRIL + (31 + i) * DAY, 0.004 + 0.002 / i, 0.004 - 0.02 / math.sqrt(i), 0.004 + 0.02 / math.sqrt(i)]
-        for i in range(1, n + 1)
-    ]
     numbers: dict[str, Json] = {
         "trial": trial,
         "phase": 1,
@@ -144,14 +140,14 @@ def look(trial: str, n: int) -> Evidence:
         "n": {"challenger": 840, "incumbent": 851},
         "n_kind": "units",
         "rows": {"challenger": 4_210, "incumbent": 4_333},
+        "matured": {"challenger": 4_210, "incumbent": 4_333},
         "labelled": {"challenger": 4_101, "incumbent": 4_209},
         "coverage": {"challenger": 0.974, "incumbent": 0.971},
         "value": {"challenger": 0.1521, "incumbent": 0.1563},
-        "failures": {"challenger": 0, "incumbent": 0, "harm": False},
-        "estimate": series[-1][1],
-        "lower": series[-1][2],
-        "upper": series[-1][3],
-        "series": series,
+        "guardrails": [{"name": "errors", "harm": False, "events": {"challenger": 0, "incumbent": 0}}],
+        "estimate": 0.004 + 0.002 / n,
+        "lower": 0.004 - 0.02 / math.sqrt(n),
+        "upper": 0.004 + 0.02 / math.sqrt(n),
     }
     sentence = f"v3 against v2 (split, look {n}): needs a gain that is shown above 0."
     return Evidence("live", "v3", "continue", sentence, at, "v2", numbers)

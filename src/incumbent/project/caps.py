@@ -33,7 +33,7 @@ def _historic(log: Log, one: Measure, metric: Metric, now: Micros) -> float | No
     bounded = one.name == measures.LOSS and math.isfinite(metric.high)
     if one.cap_at == 0.0 or bounded or one.of == "count":
         return None
-    sizes = np.abs(np.array(log.values(one.outcome or one.name, now - BEFORE, now), dtype=np.float64))
+    sizes = np.abs(np.array(log.numbers(one.outcome or one.name, now - BEFORE, now), dtype=np.float64))
     if len(sizes) * (1.0 - one.cap_at) < 1.0:
         return None
     # to a whole 1e-9 unit, as the log counts

@@ -178,6 +178,10 @@ class Journaled:
         self.move()
         return self._log.period_sums(period, since, until, known_before, offset)
 
+    def numbers(self, name: str, since: Micros, known_before: Micros) -> list[float]:
+        self.move()
+        return self._log.numbers(name, since, known_before)
+
     def shadow_failures(self, version: str, since: Micros) -> tuple[int, int]:
         self.move()
         return self._log.shadow_failures(version, since)

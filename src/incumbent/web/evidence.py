@@ -10,6 +10,7 @@ from incumbent.loop.fold import evidence_from_dict
 from incumbent.records import Event, Evidence, Json, Step, Trial
 from incumbent.web import words
 
+EVENTS = {"errors": "failed answers", "latency": "late answers"}
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -65,7 +66,7 @@ def without_earlier_looks(found: Sequence[Found]) -> list[Found]:
 
 
 def shown(one: Found) -> dict[str, Json]:
-    """An evidence as a page shows it: without the series, which the picture shows."""
+    """An evidence as a page shows it: without the series that looks of earlier releases hold."""
     evidence = one.evidence
     return {
         "event": one.event.sequence,
@@ -93,9 +94,12 @@ def arms(evidence: Evidence) -> list[dict[str, Json]]:
             rows.append({"name": name, **cells})
 
     add(str(numbers.get("n_kind", "n")), numbers.get("n"))
-    add("predictions, window closed", numbers.get("rows"))
+    add("predictions", numbers.get("rows"))
+    add("with a closed window", numbers.get("matured"))
     add("with a label", numbers.get("labelled"))
     add("share with a label", numbers.get("coverage"), as_percent=True)
     add(f"mean {numbers.get('metric', 'loss')}", numbers.get("value"))
-    add("failed answers", numbers.get("failures"))
+    for guardrail in numbers.get("guardrails", ()):
+        if "events" in guardrail:
+            add(EVENTS[guardrail["name"]], guardrail["events"])
     return rows

@@ -10,7 +10,7 @@ import pytest
 
 from incumbent.checks.storage.opened import HOUR, T0, OpenedLog, labels, learnt, predicted, score, shadowed
 from incumbent.checks.storage.plain import told
-from incumbent.records import DAY, Review
+from incumbent.records import DAY, Outcome, Review
 from incumbent.storage.base import BlockSum, Log, PeriodSum, Totals, UnitSum
 
 LATER = T0 + 1000 * DAY
@@ -134,6 +134,19 @@ class ReadingChecks(OpenedLog):
         assert log.period_sums(10, 0, 100, 51) == [PeriodSum(0, 1, 0, 0), PeriodSum(1, 2, 1, 3)]
         assert log.period_sums(10, 0, 100, 50) == [PeriodSum(0, 1, 0, 0), PeriodSum(1, 2, 0, 0)]
         assert log.period_sums(10, 6, 16, 51, 5) == [PeriodSum(2, 1, 1, 3)]
+
+    def test_numbers_are_the_outcomes_and_losses_that_a_cap_is_drawn_from(self, log: Log) -> None:
+        """Of rows since then, as they were known by then; text is none, and a shadow's loss is nobody's."""
+        log.append([predicted("a", 5), predicted("b", 15), predicted("c", 16)])
+        log.append_shadows([shadowed(id) for id in "abc"])
+        log.append_outcomes([learnt("b", 1, 50), learnt("c", "yes", 51)])
+        log.append_outcomes([Outcome("a", 1.0, 20, "paid"), Outcome("b", 2.5, 20, "paid"), Outcome("c", 4, 60, "paid")])
+        log.append_outcomes([Outcome("b", 3, 70, "paid"), Outcome("b", True, 20, "clicked")])
+        score(log, {"v1": 3 * 10**8, "v2": 200})
+        assert sorted(log.numbers("paid", 0, 60)) == [1.0, 2.5]
+        assert sorted(log.numbers("paid", 15, 71)) == [3.0, 4.0]
+        assert (log.numbers("clicked", 0, 71), log.numbers("label", 0, 60)) == ([1.0], [1.0])
+        assert (log.numbers("loss", 0, 51), log.numbers("loss", 16, 60)) == ([0.3], [0.3])
 
     def test_a_correction_leaves_earlier_looks_as_they_were(self, log: Log) -> None:
         """Up to the moment at which it became known, every sum has the loss of the first label; then the new one."""

@@ -52,7 +52,7 @@ def labels(trial: Trial, arms: Arms, past: Mapping[str, Any]) -> Guardrail:
     log_e = float(max(each) + math.log((1.0 + math.exp(min(each) - max(each))) / 2.0))
     before = next((one["p"] for one in past.get("guardrails", ()) if one["name"] == "labels"), 1.0)
     p = min(before, sequential.always_valid_p([log_e]))
-    covered = {arm: rate(arms[arm].labelled, arms[arm].matured) for arm in ARMS}
+    covered: dict[str, float | None] = {arm: rate(arms[arm].labelled, arms[arm].matured) for arm in ARMS}
     return Guardrail(
         "labels",
         harm=False,

@@ -36,7 +36,7 @@ def units_to_show(gain: Gain, above: float, n_star: float, *, alpha: float) -> i
     where the gain is not above it, or that is more than `FURTHEST` times as far.
 
     >>> units_to_show(Gain(1_000, .01, .09 / 1_000), 0.0, 5_000, alpha=.05)
-    7254
+    5967
     """
     wanted, variance = gain.estimate - above, gain.unit_variance
     if not wanted > 0.0 or not 0.0 < variance < math.inf:

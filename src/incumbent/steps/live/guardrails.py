@@ -54,9 +54,9 @@ def measure(one: Compared) -> Guardrail:
     allowed = f"a loss of at most {margin:.3g}" if margin else "a gain: its margin is 0"
     name = one.measure.name
     said = f"it is shown to lose at least {-harm_upper:.3g}" if harm else f"{name} shown not harmful ({allowed})"
-    numbers = {
+    numbers: dict[str, Json] = {
         "unit": name,
-        **{arm: one.values[arm] for arm in ARMS},
+        **one.values,
         **shown(one.found),
         "margin": margin,
         "n": one.gain.n,

@@ -35,7 +35,7 @@ class Compared:
     measure: Measure
     gain: Gain
     found: Mapping[str, float]
-    values: Mapping[Arm, float | None]
+    values: Mapping[str, float | None]
     outcomes: Mapping[Arm, int]
     ready: bool
     horizon: Horizon

@@ -61,7 +61,10 @@ def judge_split(
     guards = _guardrails(trial, arms, live, past, others)
     elapsed = outlook.counted_for(trial, window(live), now)
     reading = Reading(
-        **primary.found,
+        primary.found["estimate"],
+        primary.found["lower"],
+        primary.found["upper"],
+        primary.found["harm_upper"],
         days=days(trial, now),
         split_p=split["p"],
         both_arms=split["both_arms"],
@@ -128,7 +131,10 @@ def judge_shadow(
     )
     rows = sum(one.rows for one in merged)
     reading = Reading(
-        **bounded,
+        bounded["estimate"],
+        bounded["lower"],
+        bounded["upper"],
+        bounded["harm_upper"],
         days=days(trial, now),
         guardrails=_shadow_guardrails(failures, sum(one.slow for one in merged), rows, live),
         missing=_missing_pairs(rows, len(merged), live, outlook.counted_for(trial, window(live), now)),

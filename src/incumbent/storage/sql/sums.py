@@ -10,10 +10,12 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, bindparam, func, literal_column, or_, select
 
 from incumbent.records import Micros
+from incumbent.stats.metrics import UNITS_PER_ONE
 from incumbent.storage.base import BlockSum, PeriodSum, Totals, UnitSum
 from incumbent.storage.sql import tables
 from incumbent.storage.sql.session import Session
 from incumbent.storage.sql.tables import NEVER
+from incumbent.storage.values import label
 
 p, l, r, c = (tables.prediction.alias("p"), *(tables.loss.alias(name) for name in "lrc"))  # noqa: E741 (as in SQL)
 shadow, outcome, tally = tables.shadow, tables.outcome, tables.tally
@@ -101,6 +103,18 @@ _PERIOD_LOSSES = (
     .group_by(_PERIOD_OF_LOSS)
 )
 
+_NUMBERS = (
+    select(outcome.c.value)
+    .select_from(p.join(outcome, outcome.c.prediction == p.c.arrival))
+    .where(p.c.at >= bindparam("since"), outcome.c.name == bindparam("name"))
+    .where(outcome.c.known_at < bindparam("known_before"), outcome.c.replaced_at >= bindparam("known_before"))
+)
+_LOSSES = (
+    select(l.c.loss)
+    .where(l.c.at >= bindparam("since"), l.c.served == 1)
+    .where(l.c.known_at < bindparam("known_before"), l.c.replaced_at >= bindparam("known_before"))
+)
+
 _SHADOW_FAILURES = (
     select(func.count(shadow.c.error), func.count())
     .select_from(shadow)
@@ -147,6 +161,14 @@ def period_sums(session: Session, known_before: Micros, **bounds: Any) -> list[P
         labelled, high, low = losses.get(period, (0, 0, 0))
         sums.append(PeriodSum(period, rows, labelled, _joined(high, low)))
     return sums
+
+
+def numbers(session: Session, name: str, since: Micros, known_before: Micros) -> list[float]:
+    """`Log.numbers`."""
+    if name == "loss":
+        return [loss / UNITS_PER_ONE for (loss,) in session.rows(_LOSSES, since=since, known_before=known_before)]
+    found = (label(text) for (text,) in session.rows(_NUMBERS, name=name, since=since, known_before=known_before))
+    return [float(one) for one in found if not isinstance(one, str)]
 
 
 def shadow_failures(session: Session, version: str, since: Micros) -> tuple[int, int]:
