@@ -395,13 +395,13 @@ class Log(Protocol):
 
     # --- a trial. What counts at a mark follows from the mark alone:
     #
-    # - predictions and outcomes exist that arrived up to it. A row is exposed at once.
+    # - Predictions and outcomes exist that arrived up to it. A row is exposed at once.
     # - A row has matured when `at + window <= mark.now`. Of the outcomes of one name with `known_at < at + window` the
-    #   one that arrived last counts: a correction that came after the window is none, one inside it counts, however late
-    #   it was posted, and a label that was posted late with an early `known_at` counts too. Label outcomes (corrections
-    #   too) of matured rows with `known_at >= at + window` are `late`.
-    # - A row with `at` >= its unit's first `at` in the phase (over all arms) + `unit_window` does not count at all. A row
-    #   that arrives late and is its unit's first moves that end, so that rows leave which counted before.
+    #   one that arrived last counts: a correction that came after the window is none, one inside it counts, however
+    #   late it was posted, and so does a first one. Label outcomes (corrections too) of matured rows with
+    #   `known_at >= at + window` are `late`.
+    # - A row with `at` >= its unit's first `at` in the phase (over all arms) + `unit_window` does not count at all. A
+    #   row that arrives late and is its unit's first moves that end, so that rows leave which counted before.
     # - A unit in two arms counts in `both_arms`, and its rows each in the arm that they were assigned to, answered by
     #   whomever (intention to treat). A row without a unit is a unit, by its id; a row without an arm is none.
     # - The loss of a row is that of what was *served*, for the label that counts. An outcome's value is a number times
@@ -413,9 +413,9 @@ class Log(Protocol):
     #   losses of the unit's rows outside of the phase with `started_at - before <= at < started_at`, for labels known
     #   before `started_at`: nothing that the trial did is in it.
     #
-    # A loss is a function of output and label: it is put once. What `erase` and `drop_before` took counts at no mark any
-    # more: an earlier look that counted such a row cannot be repeated, and, where the rows or outcomes that had arrived
-    # last were taken from a file, nor can looks since. Moving features to Parquet changes nothing here.
+    # A loss is a function of output and label: it is put once. What `erase` and `drop_before` took counts at no mark
+    # any more: an earlier look that counted it cannot be repeated, nor, where what went had arrived last of all, any
+    # earlier look (a file gives its numbers anew). Moving features to Parquet changes nothing here.
 
     def mark(self, now: Micros, versions: Sequence[str] = ()) -> Mark:
         """Where the log ends, at the task time `now`: no row and no outcome that arrives later is within it. Cheap.
@@ -427,8 +427,8 @@ class Log(Protocol):
         """The sums of a phase at the present, kept as running sums: a call reads what arrived, matured or was corrected
         since the last one, in short transactions. Several processes may call it at the same time, and a call that was
         killed is gone on with. A plan that was not summed before (one differs where any field does), and one of which
-        `erase` or `drop_before` took something, begins anew, from all rows of the phase; the running sums of a few plans
-        are kept, the older go. Where `now` is before that of the last call, they go back.
+        `erase` or `drop_before` took something, begins anew, from all rows of the phase; the running sums of a few
+        plans are kept, the older go. Where `now` is before that of the last call, they go back.
 
         Where a measure is of the loss, the mark stops before the first label (or row) that still waits for its loss:
         what was counted at a mark stays what it was."""

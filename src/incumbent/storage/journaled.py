@@ -20,11 +20,14 @@ from incumbent.storage.base import (
     Gone,
     Log,
     LoggedRow,
+    Mark,
     OutcomeCounts,
     PeriodSum,
     PredictionRow,
     Scored,
+    SumPlan,
     Totals,
+    TrialSums,
     UnitSum,
 )
 
@@ -171,6 +174,18 @@ class Journaled:
     ) -> list[BlockSum]:
         self.move()
         return self._log.block_sums(reference, candidate, block, since, until, known_before, offset)
+
+    def mark(self, now: Micros, versions: Sequence[str] = ()) -> Mark:
+        self.move()
+        return self._log.mark(now, versions)
+
+    def trial_sums(self, plan: SumPlan, now: Micros) -> TrialSums:
+        self.move()
+        return self._log.trial_sums(plan, now)
+
+    def trial_sums_at(self, plan: SumPlan, mark: Mark) -> TrialSums:
+        self.move()
+        return self._log.trial_sums_at(plan, mark)
 
     def period_sums(
         self, period: Micros, since: Micros, until: Micros, known_before: Micros, offset: Micros = 0

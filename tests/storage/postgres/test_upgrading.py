@@ -15,7 +15,8 @@ from incumbent.storage.postgres.upgrading import upgrade
 
 STORE = Store(lock_timeout_s=0.5)
 
-OLDER = """DROP TABLE response; DROP TABLE adjudication; DROP TABLE tally; DROP TABLE archive;
+OLDER = """DROP TABLE trial_sum; DROP TABLE trial_unit; DROP TABLE pair_sum; DROP TABLE pair_block;
+    DROP TABLE response; DROP TABLE adjudication; DROP TABLE tally; DROP TABLE archive;
     ALTER TABLE prediction DROP COLUMN archived;
     CREATE INDEX prediction_served ON prediction (served_by, fallback_reason);
     UPDATE log_version SET version_num = '0001'"""
@@ -43,10 +44,10 @@ def older(server: Any, tmp_path: Path) -> InSchema[Any]:
 
 def test_an_older_log_is_refused_and_upgraded(server: Any, older: InSchema[Any], tmp_path: Path) -> None:
     """Then it holds what it held; a second time there is nothing to do, nor where there is no store."""
-    with pytest.raises(SchemaMismatch, match=r"revision 0001, expected 0004.*incumbent doctor --upgrade"):
+    with pytest.raises(SchemaMismatch, match=r"revision 0001, expected 0005.*incumbent doctor --upgrade"):
         older(tmp_path)
     done = upgrade(server.url, schema_of(tmp_path), "log", STORE)
-    assert done is not None and (done.before, done.now) == ("0001", "0004")
+    assert done is not None and (done.before, done.now) == ("0001", "0005")
     assert upgrade(server.url, schema_of(tmp_path), "log", STORE) is None
     assert upgrade(server.url, "nowhere", "log", STORE) is None
     log = older(tmp_path)

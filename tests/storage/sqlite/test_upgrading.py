@@ -53,7 +53,7 @@ def test_an_older_log_is_refused_until_it_is_upgraded(tmp_path: Path) -> None:
     """The message names the command; the file stays as it is."""
     first_release(tmp_path)
     before = (tmp_path / "log.db").read_bytes()
-    with pytest.raises(SchemaMismatch, match=r"revision 0001, expected 0004.*incumbent doctor --upgrade"):
+    with pytest.raises(SchemaMismatch, match=r"revision 0001, expected 0005.*incumbent doctor --upgrade"):
         open_log(tmp_path, IMPATIENT)
     assert (tmp_path / "log.db").read_bytes() == before
 
@@ -62,7 +62,7 @@ def test_an_upgraded_log_holds_what_it_held(tmp_path: Path) -> None:
     """Rows, labels, losses, the work that is left, counts; and it goes on."""
     first_release(tmp_path)
     done = upgrade(tmp_path, "log", IMPATIENT)
-    assert done is not None and (done.before, done.now) == ("0001", "0004")
+    assert done is not None and (done.before, done.now) == ("0001", "0005")
     log = open_log(tmp_path, IMPATIENT)
     assert labels(log) == {"a": 0, "b": 1, "c": None} and labels(log, T0 + 11)["a"] == 1
     assert [(each.id, each.version) for each in log.unscored()] == [("a", "v1"), ("a", "v2"), ("b", "v2")]
@@ -120,7 +120,7 @@ def test_a_newer_store_is_refused(tmp_path: Path, opener: Callable[[Path, Store]
     open_log(tmp_path, IMPATIENT).close()
     with closing(sqlite3.connect(tmp_path / "log.db")) as by_hand, by_hand:
         by_hand.execute("UPDATE log_version SET version_num = '0099'")
-    with pytest.raises(SchemaMismatch, match=r"revision 0099, expected 0004: a newer release.*no way back"):
+    with pytest.raises(SchemaMismatch, match=r"revision 0099, expected 0005: a newer release.*no way back"):
         opener(tmp_path, IMPATIENT)
     with closing(sqlite3.connect(tmp_path / "log.db")) as by_hand:
         assert by_hand.execute("SELECT version_num FROM log_version").fetchall() == [("0099",)]

@@ -9,7 +9,7 @@ from typing import Any
 from incumbent.checks.storage.opened import T0, learnt, predicted
 from incumbent.errors import LedgerConflict
 from incumbent.records import Response
-from incumbent.storage.base import Blobs, Ledger, Log
+from incumbent.storage.base import Blobs, Ledger, Log, SumPlan
 
 WAIT_S = 60
 
@@ -65,6 +65,24 @@ def append_said(opener: Callable[[Path], Log], folder: Path, name: str, items: i
         response = Response("p1", f"{name} {item}", 1, name, item, T0)
         log.append_responses([response])
         log.append_responses([response])
+    log.close()
+
+
+def look_at_trial(opener: Callable[[Path], Log], folder: Path, plan: SumPlan, name: str) -> None:
+    """Open a log, append rows of a trial with their outcomes, and look at it again and again, each time repeating the
+    look at its mark."""
+    log = opener(folder)
+    for batch in range(12):
+        rows = [
+            predicted(f"{name} {batch} {n}", plan.started_at + batch, unit=f"{n}", trial=plan.trial, phase=plan.phase,
+                      arm="challenger")
+            for n in range(5)
+        ]  # fmt: skip
+        log.append(rows)
+        log.append_outcomes([learnt(row.id) for row in rows])
+        log.put_losses([(each.id, each.version, 1) for each in log.unscored()])
+        sums = log.trial_sums(plan, plan.started_at + 10 * plan.window + batch)
+        assert sums == log.trial_sums_at(plan, sums.mark)
     log.close()
 
 

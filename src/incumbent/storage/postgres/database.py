@@ -10,7 +10,7 @@ the server closed is noticed before it is used, so calls go through again as soo
 import select
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from hashlib import sha256
 from typing import Any, NoReturn
 
@@ -99,6 +99,11 @@ class Database:
         with suppress(psycopg.Error):
             if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
                 connection.execute("ROLLBACK")
+
+    def still(self) -> AbstractContextManager[PostgresSession]:
+        """A row gets its number before it is committed, and a later number may be committed first: so wait for whoever
+        writes, and let nobody begin for the length of the block."""
+        return self.writing(alone=True)
 
     def now(self, session: Session) -> Micros:
         """The server's clock: the machines that share it may have different ones."""

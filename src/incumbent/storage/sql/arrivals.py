@@ -9,7 +9,7 @@ it ought to meet.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from sqlalchemy import bindparam, case, delete, exists, select, update
+from sqlalchemy import bindparam, case, delete, exists, or_, select, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite takes the same text: ON CONFLICT is PostgreSQL's own
 
 from incumbent.errors import IdReused
@@ -50,6 +50,14 @@ _INSERT_REVIEWS = (
     .values({column.name: bindparam(column.name) for column in tables.review.c if column.name != "arrival"})
     .on_conflict_do_nothing()
 )
+# A label that was corrected may get its loss until the correction has one: so the sums of a trial can rely on it that
+# nothing comes in behind them.
+_LATER_LOSS = exists().where(
+    l.c.at == p.c.at,
+    l.c.prediction == p.c.arrival,
+    l.c.version == bindparam("version", type_=Text),
+    l.c.outcome > bindparam("outcome"),
+)
 _NEW_LOSS = insert(loss).from_select(
     ["at", "prediction", "version", "outcome", "served", "known_at", "replaced_at", "loss"],
     select(
@@ -63,7 +71,8 @@ _NEW_LOSS = insert(loss).from_select(
         bindparam("loss", type_=loss.c.loss.type),
     )
     .join(o, o.c.arrival == bindparam("outcome"))
-    .where(p.c.arrival == bindparam("prediction"), o.c.name == LABEL),
+    .where(p.c.arrival == bindparam("prediction"), o.c.name == LABEL)
+    .where(or_(o.c.replaced_at == NEVER, ~_LATER_LOSS)),
 )
 _INSERT_LOSS = _NEW_LOSS.on_conflict_do_update(
     index_elements=["at", "prediction", "version", "outcome"], set_={"loss": _NEW_LOSS.excluded.loss}

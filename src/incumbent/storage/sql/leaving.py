@@ -28,7 +28,7 @@ from incumbent.errors import MissingExtra, StorageError, StoreDamaged, StoreLock
 from incumbent.records import Micros, Signature
 from incumbent.storage.base import Gone, PredictionRow
 from incumbent.storage.files import make_folder
-from incumbent.storage.sql import tables
+from incumbent.storage.sql import tables, trials
 from incumbent.storage.sql.session import Database, Row, Session, among
 from incumbent.storage.sql.tables import LABEL, NEVER
 from incumbent.storage.values import checked_id
@@ -199,6 +199,7 @@ class Leaving:
                 session.run_all(_UNNAME, [{"which": file.number} for file in old])
             if old or gone != Gone():
                 self._clean(days, copies=True)
+            trials.swept(self._database)
         if gone != Gone():
             self._database.give_back()
         return gone
@@ -218,6 +219,7 @@ class Leaving:
                 for what, query in (("outcomes", _PENDING_OF), ("reviews", _REVIEWS_OF), *_SAID_OF.items()):
                     arrivals = [arrival for (arrival,) in session.rows(query, ids=session.listed(ids))]
                     gone += _delete_by_arrival(session, what, arrivals)
+            trials.swept(self._database)
             self._clean(days, copies=True)
         return gone
 
@@ -376,18 +378,22 @@ def _ids_in(path: Path) -> list[str]:
 def _delete(session: Session, arrivals: Sequence[int]) -> Gone:
     """Delete predictions and what hangs on them, and count them out of the tally."""
     those = session.listed(arrivals)
+    trials.taken(session, arrivals)
     less = [
         {"version": version, "reason": reason or "", "less": -rows}
         for version, reason, rows in session.rows(_SERVED, arrivals=those)
     ]
     counts = {name: session.run(statement, arrivals=those) for name, statement in _HANGING.items()}
     session.run_all(_UNTALLY, less)
+    trials.lowered(session)
     del counts["unscored"]
     return Gone(**counts)
 
 
 def _delete_by_arrival(session: Session, what: str, arrivals: Sequence[int]) -> Gone:
-    return Gone(**{what: session.run(_BY_ARRIVAL[what], arrivals=session.listed(arrivals))})
+    gone = Gone(**{what: session.run(_BY_ARRIVAL[what], arrivals=session.listed(arrivals))})
+    trials.lowered(session)
+    return gone
 
 
 def _day_row(row: Row) -> Any:

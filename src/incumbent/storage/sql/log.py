@@ -20,16 +20,19 @@ from incumbent.storage.base import (
     BlockSum,
     Gone,
     LoggedRow,
+    Mark,
     OutcomeCounts,
     PeriodSum,
     PredictionRow,
     Scored,
+    SumPlan,
     Totals,
+    TrialSums,
     UnitSum,
     prediction_of,
     row_of,
 )
-from incumbent.storage.sql import answers, arrivals, sums, tables
+from incumbent.storage.sql import answers, arrivals, sums, tables, trials
 from incumbent.storage.sql.leaving import Leaving, files_query, parquet
 from incumbent.storage.sql.session import Database, Row, Session, among
 from incumbent.storage.sql.tables import LABEL, NEVER
@@ -229,6 +232,15 @@ class SqlLog(ABC):
         with self._database.reading() as session:
             return sums.block_sums(session, reference=reference, candidate=candidate, block=block, since=since,
                                    until=until, known_before=known_before, offset=offset)  # fmt: skip
+
+    def mark(self, now: Micros, versions: Sequence[str] = ()) -> Mark:
+        return trials.mark(self._database, now, versions)
+
+    def trial_sums(self, plan: SumPlan, now: Micros) -> TrialSums:
+        return trials.trial_sums(self._database, plan, now)
+
+    def trial_sums_at(self, plan: SumPlan, mark: Mark) -> TrialSums:
+        return trials.trial_sums_at(self._database, plan, mark)
 
     def period_sums(
         self, period: Micros, since: Micros, until: Micros, known_before: Micros, offset: Micros = 0

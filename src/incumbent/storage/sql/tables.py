@@ -28,7 +28,7 @@ Text = SqlText().with_variant(SqlText(collation="C"), "postgresql")
 LOG = MetaData()
 LEDGER = MetaData()
 
-REVISIONS = {"log": "0004", "ledger": "0001"}
+REVISIONS = {"log": "0005", "ledger": "0001"}
 """The revision of each that this release reads and writes. The revision 0001 is that of the first release."""
 METADATA = {"log": LOG, "ledger": LEDGER}
 
@@ -173,6 +173,50 @@ adjudication = Table(
     Index("adjudication_study", "study", "item"),
     Index("adjudication_item", "item"),
     Index("adjudication_at", "at"),
+)
+
+# What was added up of a trial so far (`storage.sql.trials`, `storage.sql.pairs`): nothing here is a fact, all of it can
+# be added up again. Whoever answers writes none of it.
+trial_sum = Table(
+    "trial_sum",
+    LOG,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("plan", Text, nullable=False, unique=True),  # sha256 of all that it depends on
+    Column("trial", Text, nullable=False),
+    Column("phase", BigInteger, nullable=False),
+    Column("since", BigInteger, nullable=False),  # rows from here up to `until` tell of units before the trial
+    Column("until", BigInteger, nullable=False),
+    Column("step", BigInteger, nullable=False),  # whoever changes it must have read the last one
+    Column("state", Text, nullable=False),  # JSON: integers of any size
+)
+
+trial_unit = Table(
+    "trial_unit",
+    LOG,
+    Column("sum", BigInteger, primary_key=True, autoincrement=False),
+    Column("unit", Text, primary_key=True),
+    Column("state", Text, nullable=False),  # JSON
+    sqlite_with_rowid=False,
+)
+
+pair_sum = Table(
+    "pair_sum",
+    LOG,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("plan", Text, nullable=False, unique=True),
+    Column("block", BigInteger, nullable=False),
+    Column("moved", BigInteger, nullable=False),  # the offset
+    Column("first", BigInteger, nullable=False),  # the first block that was read
+)
+
+pair_block = Table(
+    "pair_block",
+    LOG,
+    Column("sum", BigInteger, primary_key=True, autoincrement=False),
+    Column("block", BigInteger, primary_key=True, autoincrement=False),
+    Column("touched", BigInteger, nullable=False),  # how many times a loss in it changed
+    Column("state", Text),  # JSON; null: to be read again
+    sqlite_with_rowid=False,
 )
 
 event = Table(

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -162,6 +162,10 @@ class Database:
             self._idle.append(session)
             if self._closed:
                 self._close_idle()
+
+    def still(self) -> AbstractContextManager[SqliteSession]:
+        """Any view will do: rows get their numbers from one writer at a time, in the order of commits."""
+        return self.reading()
 
     def now(self, session: Session) -> Micros:
         """The clock of this machine: a file is shared on one machine only."""
