@@ -28,9 +28,11 @@ def of_rows(
 ) -> TrialSums:
     """`before`: a unit's mean loss before the trial, where it has one."""
     arms: dict[Arm, ArmSums] = {arm: _arm([r for r in rows if r.arm == arm], plan, before or {}) for arm in _arms(rows)}
-    units = {unit: {r.arm for r in rows if r.unit == unit} for unit in {r.unit for r in rows}}
-    times = [sum(r.unit == unit for r in rows) for unit in units]
-    both = sum(len(seen) > 1 for seen in units.values())
+    units: dict[str, list[Arm]] = {}
+    for row in rows:
+        units.setdefault(row.unit, []).append(row.arm)
+    times = [len(seen) for seen in units.values()]
+    both = sum(len(set(seen)) > 1 for seen in units.values())
     return TrialSums(Mark(now, len(rows), len(rows)), arms, both, times.count(1), times.count(2))
 
 

@@ -26,12 +26,13 @@ def series(looks: Iterable[Evidence]) -> list[list[Json]]:
 def worth_recording(look: Evidence, last: Evidence | None, acts: bool) -> bool:
     """Is the look to be recorded? `last` is the last recorded one of the same phase.
 
-    Yes where something follows from it (`acts`), where the verdict is another one, where it is the first with a valid
-    bound (which fixes the tuning for good), and once an hour of task time.
+    Yes where something follows from it (`acts`), where the verdict is another one, and once an hour of task time; where
+    it is the first with a valid bound (which fixes the tuning for good), or the first after more units were enrolled
+    (from when the stay on that step is counted).
     """
     if last is None or acts or look.verdict != last.verdict or look.at // HOUR != last.at // HOUR:
         return True
-    return _tuned(look) != _tuned(last)
+    return _fixed(look) != _fixed(last)
 
 
 def settings(trial: Trial, live: Live, metric: Metric) -> bytes:
@@ -93,6 +94,8 @@ def table(evidence: Evidence) -> list[tuple[str, str, str]]:
 _WORDS = {"errors": "failed answers", "latency": "late answers"}
 
 
-def _tuned(look: Evidence) -> list[Json]:
-    each = look.numbers.get("measures", {})
-    return [look.numbers.get("n_star"), *(each[name].get("n_star") for name in sorted(each))]
+def _fixed(look: Evidence) -> tuple[Json, ...]:
+    """What later looks go on from: the share, and each tuning."""
+    numbers = look.numbers
+    tuned = {name: one["n_star"] for name, one in numbers["measures"].items() if one["n_star"] is not None}
+    return numbers["enrolled"], numbers["n_star"], tuned
