@@ -187,6 +187,20 @@ class Journaled:
         self.move()
         return self._log.trial_sums_at(plan, mark)
 
+    def pair_sums(
+        self,
+        reference: str,
+        candidate: str,
+        block: Micros,
+        since: Micros,
+        until: Micros,
+        at: Mark | Micros,
+        offset: Micros = 0,
+        budget_us: int | None = None,
+    ) -> list[BlockSum]:
+        self.move()
+        return self._log.pair_sums(reference, candidate, block, since, until, at, offset, budget_us)
+
     def period_sums(
         self, period: Micros, since: Micros, until: Micros, known_before: Micros, offset: Micros = 0
     ) -> list[PeriodSum]:

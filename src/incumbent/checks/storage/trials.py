@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from incumbent.checks.storage.children import at_once, look_at_trial
@@ -314,23 +314,28 @@ class TrialChecks(OpenedLog):
 
     # --- any story
 
-    @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(story=st.data(), before=st.sampled_from([0, DAY]), unit_window=st.sampled_from([HOUR, 3 * HOUR, 50 * DAY]),
-           measures=st.sampled_from([MEASURES, MEASURES[:1], MEASURES[1:4]]))  # fmt: skip
-    def test_any_look_is_that_of_the_long_way(
-        self, log: Log, story: st.DataObject, before: Micros, unit_window: Micros, measures: tuple[SumMeasure, ...]
-    ) -> None:
+    def test_any_look_is_that_of_the_long_way(self, log: Log) -> None:
         """After any order of rows, outcomes, corrections, losses and looks; at the end each look can be repeated."""
-        name = f"story {next(_STORIES)} "
-        plan = SumPlan(name, 1, T0, 2 * HOUR, unit_window, 100, before, measures)
-        arrived, looks = Arrived(log.mark(0)), list[TrialSums]()
-        for act in story.draw(st.lists(ACTS, min_size=4, max_size=25)):
-            act(log, arrived, plan, looks)
-        arrived.settle(log)
-        _look(T0 + 6 * HOUR)(log, arrived, plan, looks)
-        assert looks[-1].mark == log.mark(T0 + 6 * HOUR)
-        for look in looks:
-            assert log.trial_sums_at(plan, look.mark) == look
+
+        @settings(max_examples=40)
+        @given(
+            acts=st.lists(ACTS, min_size=4, max_size=25),
+            before=st.sampled_from([0, DAY]),
+            unit_window=st.sampled_from([HOUR, 3 * HOUR, 50 * DAY]),
+            measures=st.sampled_from([MEASURES, MEASURES[:1], MEASURES[1:4]]),
+        )
+        def true(acts: list[Act], before: Micros, unit_window: Micros, measures: tuple[SumMeasure, ...]) -> None:
+            plan = SumPlan(f"story {next(_STORIES)} ", 1, T0, 2 * HOUR, unit_window, 100, before, measures)
+            arrived, looks = Arrived(log.mark(0)), list[TrialSums]()
+            for act in acts:
+                act(log, arrived, plan, looks)
+            arrived.settle(log)
+            _look(T0 + 6 * HOUR)(log, arrived, plan, looks)
+            assert looks[-1].mark == log.mark(T0 + 6 * HOUR)
+            for look in looks:
+                assert log.trial_sums_at(plan, look.mark) == look
+
+        true()
 
     # --- pairs
 
@@ -390,46 +395,47 @@ class TrialChecks(OpenedLog):
             (found,) = log.pair_sums("v1", "v2", DAY, T0, T0 + DAY, LATER)
             assert (found.loss_reference, found.loss_candidate, found.disagree) == (40 * loss, 40, 40)
 
-    @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(story=st.data())
-    def test_any_pairs_are_those_of_the_long_way(self, log: Log, story: st.DataObject) -> None:
+    def test_any_pairs_are_those_of_the_long_way(self, log: Log) -> None:
         """Rows with a shadow from the start, outcomes, corrections, losses and looks in any order."""
-        name = f"pairs {next(_STORIES)} "
-        since = T0 - 500 * DAY * (1 + next(_STORIES))
-        arrived, shadows = Arrived(log.mark(0)), dict[str, tuple[str, int]]()
-        looks: list[tuple[Mark, list[BlockSum]]] = []
 
-        def pairs(mark: Mark | Micros) -> list[BlockSum]:
-            return log.pair_sums("v1", "v2", HOUR, since, since + 4 * HOUR, mark, 0, 100)
+        @settings(max_examples=25)
+        @given(acts=st.lists(PAIRED, max_size=25))
+        def true(acts: list[tuple[Any, ...]]) -> None:
+            number = next(_STORIES)
+            name, since = f"pairs {number} ", T0 - 500 * DAY * (1 + number)
+            arrived, shadows = Arrived(log.mark(0)), dict[str, tuple[str, int]]()
+            looks: list[tuple[Mark, list[BlockSum]]] = []
 
-        for act in story.draw(st.lists(st.sampled_from(["rows", "learn", "learn", "settle", "look"]), max_size=25)):
-            if act == "rows":
-                hours = story.draw(st.lists(st.integers(0, 7), min_size=1, max_size=4))
-                first = len(arrived.predictions)
-                rows = [
-                    predicted(f"{name}{n}", since + hour * HOUR // 2, served_by=f"v{1 + n % 2}")
-                    for n, hour in enumerate(hours, first)
-                ]
-                arrived.append(log, rows)
-                some = [shadowed(row.id, "v2" if row.served_by == "v1" else "v1", latency_us=90 + 20 * (n % 2))
-                        for n, row in enumerate(rows)]  # fmt: skip
-                log.append_shadows(some)
-                shadows |= {each.id: (each.version, each.latency_us) for each in some}
-            elif act == "learn":
-                row, value, known = (story.draw(st.integers(0, high)) for high in (8, 2, 6))
-                arrived.learn(log, [Outcome(f"{name}{row}", value, since + known * HOUR)])
-            elif act == "settle":
-                arrived.settle(log)
-            else:
-                mark = log.mark(since + story.draw(st.integers(1, 8)) * HOUR, ["v1", "v2"])
-                looks.append((mark, pairs(mark)))
-                if not log.unscored():
-                    assert pairs(mark.now) == looks[-1][1]
-        arrived.settle(log)
-        looks.append((log.mark(since + 8 * HOUR), pairs(since + 8 * HOUR)))
-        for mark, found in looks:
-            assert pairs(mark) == found
-            assert found == arrived.pairs("v1", "v2", HOUR, since, since + 4 * HOUR, mark, shadows, 100)
+            def pairs(at: Mark | Micros) -> list[BlockSum]:
+                return log.pair_sums("v1", "v2", HOUR, since, since + 4 * HOUR, at, 0, 100)
+
+            for act, *what in acts:
+                if act == "rows":
+                    first = len(arrived.predictions)
+                    times = [since + half * HOUR // 2 for half in what]
+                    rows = [predicted(f"{name}{n}", at, served_by=f"v{1 + n % 2}") for n, at in enumerate(times, first)]
+                    arrived.append(log, rows)
+                    some = [shadowed(row.id, "v2" if row.served_by == "v1" else "v1", latency_us=90 + 20 * (n % 4 == 0))
+                            for n, row in enumerate(rows)]  # fmt: skip
+                    log.append_shadows(some)
+                    shadows |= {each.id: (each.version, each.latency_us) for each in some}
+                elif act == "learn":
+                    row, value, known = what
+                    arrived.learn(log, [Outcome(f"{name}{row}", value, since + known * HOUR)])
+                elif act == "settle":
+                    arrived.settle(log)
+                else:
+                    mark = log.mark(since + what[0] * HOUR, ["v1", "v2"])
+                    looks.append((mark, pairs(mark)))
+                    if not log.unscored():
+                        assert pairs(mark.now) == looks[-1][1]
+            arrived.settle(log)
+            looks.append((log.mark(since + 8 * HOUR), pairs(since + 8 * HOUR)))
+            for mark, found in looks:
+                assert pairs(mark) == found
+                assert found == arrived.pairs("v1", "v2", HOUR, since, since + 4 * HOUR, mark, shadows, 100)
+
+        true()
 
 
 # --- stories
@@ -499,3 +505,10 @@ ACTS: st.SearchStrategy[Act] = st.one_of(
     st.builds(_look, st.integers(-2, 16).map(lambda half: T0 + half * HOUR // 2)),
 )
 
+
+PAIRED: st.SearchStrategy[tuple[Any, ...]] = st.one_of(
+    st.lists(st.integers(0, 7), min_size=1, max_size=4).map(lambda halves: ("rows", *halves)),
+    st.tuples(st.just("learn"), st.integers(0, 8), st.integers(0, 2), st.integers(0, 6)),
+    st.just(("settle",)),
+    st.tuples(st.just("look"), st.integers(1, 8)),
+)

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert  # SQLite takes the same text:
 from incumbent.errors import IdReused
 from incumbent.records import Label, Outcome, Review, Shadow
 from incumbent.storage.base import OutcomeCounts, PredictionRow
-from incumbent.storage.sql import tables
+from incumbent.storage.sql import pairs, tables
 from incumbent.storage.sql.session import Database, Session, among
 from incumbent.storage.sql.tables import LABEL, NEVER, Text
 from incumbent.storage.values import checked_id, label, label_text, packed, same_label
@@ -202,6 +202,7 @@ def keep_losses(session: Session, losses: Iterable[tuple[str, str, int]], given:
         if key is not None:
             rows.append({"prediction": key[0], "outcome": key[1], "version": version, "loss": loss})
     session.run_all(_INSERT_LOSS, rows)
+    pairs.touched(session, [row["prediction"] for row in rows])
     session.run_all(_SCORED, [{name: row[name] for name in ("prediction", "outcome", "version")} for row in rows])
 
 
@@ -243,3 +244,4 @@ def _replace(session: Session, prediction: int | None, outcome: Outcome) -> None
     session.run(_REPLACE_OUTCOME, of=prediction, called=outcome.name, until=until)
     if outcome.name == LABEL:
         session.run(_REPLACE_LOSS, of=prediction, until=until)
+        pairs.touched(session, [prediction])

@@ -28,7 +28,7 @@ from incumbent.errors import MissingExtra, StorageError, StoreDamaged, StoreLock
 from incumbent.records import Micros, Signature
 from incumbent.storage.base import Gone, PredictionRow
 from incumbent.storage.files import make_folder
-from incumbent.storage.sql import tables, trials
+from incumbent.storage.sql import pairs, tables, trials
 from incumbent.storage.sql.session import Database, Row, Session, among
 from incumbent.storage.sql.tables import LABEL, NEVER
 from incumbent.storage.values import checked_id
@@ -379,6 +379,7 @@ def _delete(session: Session, arrivals: Sequence[int]) -> Gone:
     """Delete predictions and what hangs on them, and count them out of the tally."""
     those = session.listed(arrivals)
     trials.taken(session, arrivals)
+    pairs.touched(session, arrivals)
     less = [
         {"version": version, "reason": reason or "", "less": -rows}
         for version, reason, rows in session.rows(_SERVED, arrivals=those)

@@ -32,7 +32,7 @@ from incumbent.storage.base import (
     prediction_of,
     row_of,
 )
-from incumbent.storage.sql import answers, arrivals, sums, tables, trials
+from incumbent.storage.sql import answers, arrivals, pairs, sums, tables, trials
 from incumbent.storage.sql.leaving import Leaving, files_query, parquet
 from incumbent.storage.sql.session import Database, Row, Session, among
 from incumbent.storage.sql.tables import LABEL, NEVER
@@ -241,6 +241,21 @@ class SqlLog(ABC):
 
     def trial_sums_at(self, plan: SumPlan, mark: Mark) -> TrialSums:
         return trials.trial_sums_at(self._database, plan, mark)
+
+    def pair_sums(
+        self,
+        reference: str,
+        candidate: str,
+        block: Micros,
+        since: Micros,
+        until: Micros,
+        at: Mark | Micros,
+        offset: Micros = 0,
+        budget_us: int | None = None,
+    ) -> list[BlockSum]:
+        mark = at if isinstance(at, Mark) else Mark(at, NEVER, NEVER)
+        asked = pairs.Asked(reference, candidate, block, since, until, mark, offset, budget_us)
+        return pairs.pair_sums(self._database, asked)
 
     def period_sums(
         self, period: Micros, since: Micros, until: Micros, known_before: Micros, offset: Micros = 0

@@ -29,7 +29,7 @@ def _number(name: str) -> ColumnElement[int]:
     return bindparam(name, type_=BigInteger)
 
 
-def _halves(column: ColumnElement[int]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+def halves(column: ColumnElement[int]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     return func.sum(column.op(">>")(_32)), func.sum(column.op("&")(_LOW_32))
 
 
@@ -49,7 +49,7 @@ _UNIT_SUMS = (
         func.count().filter(_MATURED),
         func.count(l.c.loss),
         func.count(p.c.fallback_reason),
-        *_halves(l.c.loss),
+        *halves(l.c.loss),
     )
     .select_from(
         p.outerjoin(
@@ -71,7 +71,7 @@ _UNIT_SUMS = (
 
 _RANGE = _block(r.c.at).label("k")
 _BLOCK_SUMS = (
-    select(_RANGE, func.count(), *_halves(r.c.loss), *_halves(c.c.loss))
+    select(_RANGE, func.count(), *halves(r.c.loss), *halves(c.c.loss))
     .join(
         c,
         (c.c.at == r.c.at)
@@ -96,7 +96,7 @@ _PERIOD_ROWS = (
 )
 _PERIOD_OF_LOSS = _block(l.c.at).label("k")
 _PERIOD_LOSSES = (
-    select(_PERIOD_OF_LOSS, func.count(), *_halves(l.c.loss))
+    select(_PERIOD_OF_LOSS, func.count(), *halves(l.c.loss))
     .select_from(l)
     .where(l.c.at >= bindparam("since"), l.c.at < bindparam("until"), l.c.served == 1)
     .where(l.c.known_at < bindparam("known_before"), l.c.replaced_at >= bindparam("known_before"))
@@ -140,7 +140,7 @@ _TOTALS = select(
 def unit_sums(session: Session, **bounds: Any) -> list[UnitSum]:
     """`Log.unit_sums`; `bounds` are its arguments by name."""
     return [
-        UnitSum(unit, arm, rows, labelled, failed, _joined(high, low))
+        UnitSum(unit, arm, rows, labelled, failed, joined(high, low))
         for unit, arm, rows, labelled, failed, high, low in session.rows(_UNIT_SUMS, **bounds)
     ]
 
@@ -148,7 +148,7 @@ def unit_sums(session: Session, **bounds: Any) -> list[UnitSum]:
 def block_sums(session: Session, **bounds: Any) -> list[BlockSum]:
     """`Log.block_sums`; `bounds` are its arguments by name."""
     return [
-        BlockSum(block, rows, _joined(*halves[:2]), _joined(*halves[2:]))
+        BlockSum(block, rows, joined(*halves[:2]), joined(*halves[2:]))
         for block, rows, *halves in session.rows(_BLOCK_SUMS, **bounds)
     ]
 
@@ -159,7 +159,7 @@ def period_sums(session: Session, known_before: Micros, **bounds: Any) -> list[P
     sums = []
     for period, rows in session.rows(_PERIOD_ROWS, **bounds):
         labelled, high, low = losses.get(period, (0, 0, 0))
-        sums.append(PeriodSum(period, rows, labelled, _joined(high, low)))
+        sums.append(PeriodSum(period, rows, labelled, joined(high, low)))
     return sums
 
 
@@ -199,10 +199,10 @@ def totals(session: Session) -> Totals:
     )
 
 
-def _joined(high: Any, low: Any) -> int:
+def joined(high: Any, low: Any) -> int:
     """The sum of integers from the sums of their halves (PostgreSQL gives those as decimals).
 
-    >>> _joined(sum(n >> 32 for n in (-5, 2**62)), sum(n & 4294967295 for n in (-5, 2**62))) == 2**62 - 5
+    >>> joined(sum(n >> 32 for n in (-5, 2**62)), sum(n & 4294967295 for n in (-5, 2**62))) == 2**62 - 5
     True
     """
     return (int(high or 0) << 32) + int(low or 0)
