@@ -236,3 +236,50 @@ def test_slices_and_rules_are_lists_of_tables() -> None:
     ).gate
     assert gate.slice == (config.Slice("x", 3, no_worse_than=0.0), config.Slice("y", better_by=0.1, min_slice_size=50))
     assert gate.rule == (config.Rule("f1", no_worse_than=1.0),) and isinstance(gate.rule[0].no_worse_than, float)
+
+
+@pytest.mark.parametrize(("line", "said"), [
+    ("alpha = 0.5", "less than .5 (a coin)"),
+    ("alpha_roll_back = 0.6", "less than .5 (a coin)"),
+    ("tolerated_rate = 1.0", "a share from 0 to below 1"),
+    ("tolerated_slow = -0.1", "a share from 0 to below 1"),
+    ("window_hours = -1", "0 or more"),
+    ("latency_budget_ms = -1", "0 or more"),
+    ("smallest_effect = inf", "a finite number"),
+    ("unit_days = 0", "days above 0"),
+    ("harm_margin = 0.5", "1 or more"),
+    ("enrol = []", "rising shares above 0 and up to 1"),
+    ("enrol = [0.5, 0.1]", "rising shares above 0 and up to 1"),
+    ("enrol = [0.0, 1.0]", "rising shares above 0 and up to 1"),
+    ("enrol = [0.5, 1.5]", "rising shares above 0 and up to 1"),
+    ("min_days = 29", "at most live.max_days = 28"),
+])  # fmt: skip
+def test_a_trial_that_could_not_be_judged_is_refused(line: str, said: str) -> None:
+    found = refused(f"{TASK}[live]\n{line}\n")
+    assert said in found and f"live.{line.split()[0]}" in found
+
+
+@pytest.mark.parametrize(("tables", "said"), [
+    (['name = "loss"'], "expected a name of its own"),
+    (['name = "brier"'], "expected a name of its own"),
+    (['name = ""'], "expected a name of its own"),
+    (['name = "errors"'], "expected a name of its own"),
+    (['name = "sold"', 'name = "sold"'], "live.measure[1].name = 'sold'"),
+    (['name = "sold"\nof = "ratio"'], "a ratio needs over"),
+    (['name = "sold"\nover = "seen"'], "nothing else does"),
+    (['name = "sold"\nrole = "primary"', 'name = "seen"\nrole = "primary"'], "sold and seen are primary"),
+    (['name = "sold"\ncap = -1.0'], "cap = -1.0, expected a finite number, 0 or more"),
+    (['name = "sold"\nmargin = -1.0'], "margin = -1.0, expected a finite number, 0 or more"),
+    (['name = "sold"\ncap_at = 1.0'], "cap_at = 1.0, expected a quantile from 0 (no cap) to below 1"),
+])  # fmt: skip
+def test_a_measure_that_asks_nothing_clear_is_refused(tables: list[str], said: str) -> None:
+    assert said in refused(TASK + '[live]\nmode = "split"\n' + "".join(f"[[live.measure]]\n{one}\n" for one in tables))
+
+
+def test_a_shadow_has_no_other_measure_that_decides() -> None:
+    """What it would have caused is not known; a guardrail of a later split is fine."""
+    primary = '[[live.measure]]\nname = "sold"\nrole = "primary"\n'
+    for mode in ("shadow", "both"):
+        assert 'expected "split"' in refused(f'{TASK}[live]\nmode = "{mode}"\n{primary}')
+    assert config.parse(f'{TASK}[live]\nmode = "split"\n{primary}').live.measure[0].role == "primary"
+    assert config.parse(f'{TASK}[[live.measure]]\nname = "sold"\n').live.measure[0].role == "guardrail"

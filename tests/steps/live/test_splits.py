@@ -20,8 +20,8 @@ THIRDS = Trial("t1", "v2", "v1", "split", 0, share=1 / 3, called=1 / 3)
 LIVE = Live(min_days=7, max_days=28, mode="split")
 KEYS = {
     "trial", "phase", "mode", "metric", "primary", "days", "enrolled", "enrolled_since", "looks", "missing", "n",
-    "n_kind", "rows", "matured", "labelled", "coverage", "late", "loss", "value", "estimate", "lower", "upper", "harm_upper",
-    "n_star", "n_max", "lines", "split", "guardrails", "measures", "called", "cuped", "mark", "settings",
+    "n_kind", "rows", "matured", "labelled", "coverage", "late", "loss", "value", "estimate", "lower", "upper",
+    "harm_upper", "n_star", "n_max", "lines", "split", "guardrails", "measures", "called", "cuped", "mark", "settings",
 }  # fmt: skip
 
 
