@@ -20,7 +20,7 @@ from incumbent.errors import StorageError, StoreFull
 from incumbent.loop.log import Ids
 from incumbent.records import DAY
 from incumbent.storage import journal
-from incumbent.storage.base import Gone, row_of
+from incumbent.storage.base import Gone, SumPlan, row_of
 from incumbent.storage.journaled import Journaled
 from incumbent.storage.sql import leaving
 from incumbent.storage.sqlite import SqliteLog, open_log
@@ -173,6 +173,28 @@ def test_appends_go_on_while_a_day_moves(tmp_path: Path, monkeypatch: pytest.Mon
     assert log.totals().predictions == 3000 + appended
     log.close()
     other.close()
+
+
+def test_what_was_added_up_of_an_erased_unit_is_gone(tmp_path: Path) -> None:
+    """The running sums of its trial hold its name, and those of a trial before which it was there; others go on."""
+    log = open_log(tmp_path, Store())
+    log.append([predicted("a", T0, unit="N0secret", trial="t", arm="incumbent"), predicted("b", T0, unit="u")])
+    log.append([predicted("c", T0 + DAY, unit="u", trial="s", arm="incumbent")])
+    log.append_outcomes([learnt("a", 1, T0)])
+    score(log)
+    plans = [SumPlan("t", 0, T0, DAY, DAY), SumPlan("s", 0, T0 + DAY, DAY, DAY, before=2 * DAY)]
+    for plan in (*plans, SumPlan("s", 0, T0 + DAY, DAY, DAY)):
+        log.trial_sums(plan, T0 + 3 * DAY)
+    with closing(sqlite3.connect(tmp_path / "log.db")) as other:
+        names = "SELECT count(*) FROM trial_unit WHERE unit = 'N0secret'"
+        assert other.execute(names).fetchone() == (2,)
+        log.erase(["a"])
+        assert other.execute(names).fetchone() == (0,)
+        assert other.execute("SELECT count(*) FROM trial_sum").fetchone() == (1,)
+    log.scrub()
+    assert holding(tmp_path, "N0secret") == []
+    assert [log.trial_sums(plan, T0 + 3 * DAY).arms["incumbent"].units for plan in plans] == [0, 1]
+    log.close()
 
 
 def test_no_byte_of_what_was_erased_is_left(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ KEPT = 3
 ROWS_A_STEP = 2_000
 ROWS_A_LOOK = 20_000
 """The same where nothing is written."""
+PAUSE_S = 0.01
+"""After each step that deletes, so that others come in."""
 
 p, o, l, u = (  # noqa: E741 (one letter a table, as in SQL)
     table.alias(table.name[0]) for table in (tables.prediction, tables.outcome, tables.loss, tables.unscored)
@@ -461,6 +463,7 @@ def swept(database: Database) -> None:
             with database.writing() as session:
                 session.run(_DROP_UNITS, of=after, last=some[-1][0])
             after -= 1
+            time.sleep(PAUSE_S)
 
 
 def _key(plan: SumPlan) -> str:
