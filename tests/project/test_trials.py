@@ -40,6 +40,74 @@ def test_a_split_starts_with_its_first_step(project: Project) -> None:
     assert project.live.start("v2", mode="split", reason="a test").enrolled == 0.02
 
 
+def test_a_third_arm_takes_a_third(tmp_path: Path) -> None:
+    """Where it is asked for: a third each; a shadow has no arms."""
+    with trying(tmp_path, "[live]\nthird_arm = true\n") as project:
+        assert project.live.start("v2", reason="a test").called == 0.0
+        project.live.stop("a split now")
+        shares = project.live.start("v2", mode="split", reason="a test").shares
+        assert list(shares) == ["challenger", "incumbent", "called"]
+        assert list(shares.values()) == pytest.approx([1 / 3] * 3)
+
+
+def test_caps_are_fixed_at_the_start(tmp_path: Path) -> None:
+    """A declared one; later settings change it for the next trial."""
+    more = '[live]\nmode = "split"\n[[live.measure]]\nname = "revenue"\ncap = 250.0\n'
+    with trying(tmp_path, more) as project:
+        assert project.live.start("v2", reason="a test").caps == {"revenue": 250.0}
+        assert project.roles().trial.caps == {"revenue": 250.0}  # type: ignore[union-attr]
+
+
+def test_a_shadow_is_refused_where_another_measure_decides(tmp_path: Path) -> None:
+    more = '[live]\nmode = "split"\n[[live.measure]]\nname = "revenue"\nrole = "primary"\n'
+    with trying(tmp_path, more) as project, pytest.raises(DecisionRefused, match="revenue is primary"):
+        project.live.start("v2", mode="shadow", reason="a test")
+
+
+def test_more_units_may_be_enrolled_by_hand(project: Project) -> None:
+    """Upwards only, in the same phase; a shadow scores every row anyway."""
+    project.live.start("v2", mode="split", reason="a test")
+    trial = project.live.enrol(0.3, "it looks well")
+    assert (trial.enrolled, trial.phase) == (0.3, 1)
+    assert project.facts.ledger.events()[-1].reason == "it looks well"
+    with pytest.raises(DecisionRefused, match="EnrolmentLowered"):
+        project.live.enrol(0.1, "too much")
+    project.live.stop("a shadow now")
+    project.live.start("v2", mode="shadow", reason="a test")
+    with pytest.raises(DecisionRefused, match="a shadow scores every row"):
+        project.live.enrol(1.0, "more")
+
+
+def test_a_lower_share_needs_a_new_phase(project: Project) -> None:
+    """With a reason and a new salt; what came before leaves the decision. A shadow begins again too."""
+    first = project.live.start("v2", mode="split", enrolled=0.5, reason="a test")
+    with pytest.raises(DecisionRefused, match="reason"):
+        project.live.phase(0.1, " ")
+    second = project.live.phase(0.1, "half was too much", now=day(41))
+    assert (second.phase, second.enrolled, second.phase_started_at) == (2, 0.1, day(41))
+    assert second.salt != first.salt
+    assert project.live.phase(None, "again", now=day(42)).enrolled == 0.1
+    assert project.live.look(now=day(43)).numbers["days"] == 1
+    project.live.stop("a shadow now", now=day(43))
+    project.live.start("v2", mode="shadow", reason="a test", now=day(43))
+    with pytest.raises(DecisionRefused, match="a shadow scores every row"):
+        project.live.phase(0.5, "less")
+    assert project.live.phase(None, "the feed was broken", now=day(44)).phase == 2
+
+
+def test_latency_is_a_guardrail_where_the_plan_has_a_budget(tmp_path: Path) -> None:
+    """live.latency_budget_ms comes first; a rehearsal decides nothing on latency."""
+
+    def guarded(project: Project) -> list[str]:
+        return [one["name"] for one in project.live.look().numbers["guardrails"]]
+
+    with trying(tmp_path, "[plan]\nlatency_budget_ms = 20.0\n") as project:
+        project.live.start("v2", reason="a test")
+        assert guarded(project) == ["errors", "latency"]
+        project.timings_decide = False
+        assert guarded(project) == ["errors"]
+
+
 def test_one_trial_at_a_time(project: Project) -> None:
     """A second trial is refused while the first one runs."""
     project.live.start("v2", reason="a test")
