@@ -37,7 +37,7 @@ def test_recorded_looks_are_repeated(command: Command, project: Project, folder:
     code, out, _ = command("live", "replay", "-p", folder, "--json")
     found = json.loads(out)
     assert code == 1 and [one["look"] for one in found] == [1, 2, 3, 4]
-    assert any("numbers.guardrails[0].events.challenger: 0, now" in part for part in found[0]["differs"])
+    assert any("numbers.guardrails[errors].events.challenger: 0, now" in part for part in found[0]["differs"])
 
 
 def test_a_trial_that_was_never_looked_at_is_said(command: Command, project: Project, folder: Path) -> None:
@@ -50,6 +50,6 @@ def test_an_ended_trial_is_asked_again(command: Command, project: Project, folde
     refused(command("live", "afterwards", "-p", folder), 2, "still runs")
     project.live.stop("seen", now=day(51))
     code, out, _ = command("live", "afterwards", "-p", folder, "--now", "2024-02-23T00:00:00+00:00")
-    assert code == 0 and " ended on 2024-02-21 as stopped; with the " in out and "Test group (challenger)" in out
+    assert code == 0 and " was stopped by hand on 2024-02-21; with the " in out and "Test group (challenger)" in out
     found = json.loads(command("live", "afterwards", "-p", folder, "--json")[1])
     assert found["verdict"] == "continue" and found["numbers"]["labelled"]["challenger"] > 50

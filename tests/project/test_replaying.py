@@ -154,7 +154,7 @@ def test_an_ended_trial_is_asked_again_with_the_labels_that_came_since(project: 
     last = looks(project)[-1]
     assert sum(later.numbers["labelled"].values()) > sum(last["numbers"]["labelled"].values())
     assert later.numbers["days"] == 3
-    assert later.sentence.startswith("Trial t12 ended on 2024-02-13 as stopped; with the ")
+    assert later.sentence.startswith("Trial t12 was stopped by hand on 2024-02-13; with the ")
     assert project.facts.ledger.sequence() == before
     assert project.live.afterwards("t12", now=day(44)).numbers == later.numbers
 
@@ -184,8 +184,8 @@ def test_a_trial_that_was_decided_well_says_so(tmp_path: Path) -> None:
         ended = project.facts.ledger.events(types=["TrialDecided"])[-1]
         assert ended.data["verdict"] == "roll_back"
         later = project.live.afterwards(now=day(44))
-        assert later.sentence.startswith("Trial t12 ended on 2024-02-1")
-        assert " as roll back; with the " in later.sentence and later.sentence.endswith("it would be decided the same.")
+        assert later.sentence.startswith("Trial t12 ended as roll back on 2024-02-1")
+        assert later.sentence.endswith("labels that came since it would be decided the same.")
         assert all(one.same for one in project.live.replay()), "the look that ended it, too"
 
 

@@ -100,15 +100,16 @@ def _why(event: Event, events: Sequence[Event]) -> str:
 
 def _differences(was: Json, is_now: Json, path: str = "") -> Iterator[str]:
     """
-    >>> list(_differences({"n": {"a": 1}, "m": [1, 2]}, {"n": {"a": 2}, "m": [1, 2]}))
-    ['n.a: 1, now 2']
+    >>> list(_differences({"n": {"a": 1}, "m": [1, {"name": "b", "x": 2}]}, {"n": {"a": 2}, "m": [1, {"x": 3}]}))
+    ['n.a: 1, now 2', 'm[b].name: b, now None', 'm[b].x: 2, now 3']
     """
     if isinstance(was, Mapping) and isinstance(is_now, Mapping):
         for key in dict.fromkeys([*was, *is_now]):
             yield from _differences(was.get(key), is_now.get(key), f"{path}.{key}" if path else str(key))
     elif isinstance(was, list) and isinstance(is_now, list) and len(was) == len(is_now):
         for place, (one, other) in enumerate(zip(was, is_now, strict=True)):
-            yield from _differences(one, other, f"{path}[{place}]")
+            name = one.get("name", place) if isinstance(one, Mapping) else place
+            yield from _differences(one, other, f"{path}[{name}]")
     elif looks.canonical(was) != looks.canonical(is_now):
         yield f"{path}: {_short(was)}, now {_short(is_now)}"
 
@@ -137,7 +138,8 @@ def _ended(events: Sequence[Event], name: str | None) -> tuple[Event, Trial]:
 def _otherwise(found: Evidence, end: Event, trial: Trial, more: int | None) -> str:
     """One sentence: what was decided, and what it would be now."""
     word = str(end.data.get("verdict") or _ENDED[end.type])
-    was = f"Trial {trial.name} ended on {moment(end.at):%Y-%m-%d} as {word.replace('_', ' ')}"
+    ended = "was stopped by hand" if word == "stopped" else f"ended as {word.replace('_', ' ')}"
+    was = f"Trial {trial.name} {ended} on {moment(end.at):%Y-%m-%d}"
     came = "with every label that came since" if more is None else f"with the {max(more, 0):,} labels that came since"
     says = found.verdict.replace("_", " ")
     if found.verdict == word:
