@@ -9,7 +9,7 @@ settings and last look give the same bytes.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,8 +18,9 @@ from incumbent.records import DAY, SECOND, Arm, Evidence, Json, Micros, Trial
 from incumbent.stats.metrics import Metric
 from incumbent.steps.live import arms as checks
 from incumbent.steps.live import bounds, guardrails, horizon, looks, measures, outlook, pairs
-from incumbent.steps.live.gain import mean
+from incumbent.steps.live.gain import Gain, mean
 from incumbent.steps.live.guardrails import rate
+from incumbent.steps.live.horizon import Horizon
 from incumbent.steps.live.measures import ARMS, LOSS, Arms, Compared, shown
 from incumbent.steps.live.pairs import MIN_BLOCK_ROWS, MIN_BLOCKS
 from incumbent.steps.live.sums import window
@@ -52,11 +53,8 @@ def judge_split(
     past = looks.of_phase(before, trial)
     arms: Arms = {arm: sums.arms.get(arm, ArmSums()) for arm in trial.shares}
 
-    def fixed(found: Any, *, effect: bool = False) -> horizon.Horizon:
-        reachable = horizon.reachable(trial, sums, live, now)
-        return horizon.fixed(live.smallest_effect if effect else 0.0, live.alpha, found, reachable, planned)
-
-    primary, *others = _compared(arms, live, past, fixed)
+    reachable = horizon.reachable(trial, sums, live, now)
+    primary, *others = _compared(arms, live, past, reachable, planned)
     split = checks.split_check(trial, arms, sums, past)
     guards = _guardrails(trial, arms, live, past, others)
     elapsed = outlook.counted_for(trial, window(live), now)
@@ -169,13 +167,19 @@ def judge_shadow(
 # --- the parts of a look --------------------------------------------------------------------------
 
 
-def _compared(arms: Arms, live: Live, past: Mapping[str, Any], fixed: Any) -> list[Compared]:
-    """Every measure, the primary one first."""
+def _compared(
+    arms: Arms, live: Live, past: Mapping[str, Any], reachable: int, planned: int | None
+) -> list[Compared]:
+    """Every measure, the primary one first. It alone has an effect that is planned for."""
+
+    def fixed(effect: float) -> Callable[[Gain], Horizon]:
+        return lambda found: horizon.fixed(effect, live.alpha, found, reachable, planned)
+
     first, *rest = measures.of(live)
     earlier = past.get("measures", {})
     return [
-        measures.compare(first, arms, live, past, lambda found: fixed(found, effect=True)),
-        *(measures.compare(one, arms, live, earlier.get(one.name, {}), fixed) for one in rest),
+        measures.compare(first, arms, live, past, fixed(live.smallest_effect)),
+        *(measures.compare(one, arms, live, earlier.get(one.name, {}), fixed(0.0)) for one in rest),
     ]
 
 
