@@ -237,10 +237,11 @@ def baselines(rules: Sequence[Evidence], *, scored: float | None = None) -> Char
 
 _PARTS = {
     "best": "naive rule", "beaten": "naive rule", "listed": "small model, for comparison",
-    "reference": "reference, not served",
+    "reference": "reference, not served", "existing": "in place, may answer",
 }  # fmt: skip
 _PART_COLOURS = {
     "naive rule": "incumbent", "small model, for comparison": "baseline", "reference, not served": "challenger",
+    "in place, may answer": "good",
 }  # fmt: skip
 
 

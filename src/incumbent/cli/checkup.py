@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from incumbent.cli.plan import cadence
 from incumbent.clock import wall
 from incumbent.config import Config
-from incumbent.engines.contained import Contained, open_predictor
+from incumbent.engines.contained import prove
 from incumbent.errors import ConfigError, IncumbentError
 from incumbent.loop import promote
 from incumbent.loop.fold import roles as fold
@@ -98,9 +98,10 @@ def _old_days(config: Config) -> Iterator[Check]:
 
 def _repeats(facts: Facts, config: Config, version: Version) -> str:
     """Prove a version; what is said of it names the libraries that changed since it was made and made no difference."""
-    predictor = open_predictor(config, version.manifest)
-    if isinstance(predictor, Contained):
-        predictor.close()
+    gap = prove(config, version.manifest)
+    if gap is not None:
+        return (f"it answers; {gap.differ} of {gap.rows} otherwise than when it was registered" if gap.differ
+                else "it answers as when it was registered")
     changed = artefact.changed_libraries(facts.blobs, version.manifest)
     return f"yes, though since then changed: {', '.join(changed)}" if changed else "yes"
 

@@ -106,6 +106,7 @@ _VERDICTS = {"ship": "may ship", "hold": "is held back", "not_enough_data": "nee
 
 _SENTENCES: dict[str, Callable[[Data], str]] = {
     "VersionRegistered": _registered,
+    "AnswersAllowed": lambda data: f"{data['version']} may answer new rows: it was compared with so far",
     "BaselineSet": lambda data: f"{data['version']} is the baseline: the last to fall back on",
     "Promoted": _promoted,
     "RolledBack": _rolled_back,

@@ -10,7 +10,7 @@ import pytest
 
 from incumbent.config import Baseline
 from incumbent.errors import ConfigError, DataError
-from incumbent.project import endpoint
+from incumbent.runtimes import endpoint
 
 ROWS = [{"x": float(i), "shop": None} for i in range(5)]
 Reply = Callable[[Any], tuple[int, bytes]]

@@ -1,8 +1,10 @@
-"""Ask the system that answers today, over HTTP, about the held-out rows.
+"""A system that answers over HTTP, as a predictor: the one that is in place, at its own address.
 
-In: `[baseline]` of the settings and rows as JSON. Out: one answer a row. Questions go one after the other, so the
-standard library does (`urllib.request`): there is no pool of connections, no HTTP/2 and nothing asynchronous to need a
-package for. Faults that may pass (no connection, a timeout, 429, 5xx) are asked again after a pause that doubles.
+In: an address, the shape of a question, and the name of the environment variable that holds its token (never the
+token); later columns. Out: one answer a row, asked over HTTP in questions of at most `baseline.url_batch` rows, one
+after the other. The standard library does (`urllib.request`): no pool of connections, no HTTP/2, nothing asynchronous
+to need a package for. On the answering path it runs in a worker, gives up just before `serve.deadline_ms` and asks
+nothing twice; a judge is patient, and asks again after faults that may pass (no connection, a timeout, 429, 5xx).
 """
 
 import json
@@ -10,17 +12,26 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from http.client import HTTPException
-from typing import Any
+from typing import Any, Literal
 from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from incumbent.config import Baseline
-from incumbent.errors import ConfigError, DataError
-from incumbent.records import Json
+import numpy as np
 
+from incumbent.config import Baseline
+from incumbent.errors import ArtefactRefused, ConfigError, DataError
+from incumbent.records import Json, Signature
+from incumbent.runtimes import signature as signatures
+from incumbent.runtimes.base import Columns, Floats, Opening, Remote, n_rows
+from incumbent.runtimes.said import as_output
+
+PART = "endpoint.json"
 FIRST_PAUSE_S = 0.2
 MOST_BYTES = 64 * 2**20
+SHARE_OF_DEADLINE = 0.9
+"""The child gives up before who waits for it does: to be killed and started anew costs more than a failed question."""
 _PASSING = (429, 500, 502, 503, 504)
 _LISTS = ("predictions", "outputs", "answers", "results")
 _FIELDS = ("probabilities", "output", "prediction", "probability", "score", "value")
@@ -28,11 +39,72 @@ _FIELDS = ("probabilities", "output", "prediction", "probability", "score", "val
 Row = Mapping[str, Json]
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a system answers, as its version holds it: without a query (it may hold a key) and without the token."""
+
+    url: str
+    format: Literal["rows", "instances", "dataframe_records"]
+    token_env: str = ""
+    runtime: str = "endpoint"
+
+
 class _NoRedirect(HTTPRedirectHandler):
     """Following would turn a question into a GET, and might carry the token elsewhere."""
 
     def redirect_request(self, *args: Any) -> None:
         return None
+
+
+class Endpoint:
+    """A Predictor that asks `address`. Raises DataError when no usable answer comes in time."""
+
+    runtime = "endpoint"
+
+    def __init__(self, address: Address, signature: Signature, remote: Remote) -> None:
+        self.address, self.signature, self._remote = address, signature, remote
+        _token(address.token_env)
+
+    def predict(self, columns: Columns) -> Floats:
+        """Ask about n_rows rows."""
+        if not n_rows(columns):
+            return np.empty((0, len(self.signature.classes)) if self.signature.classifies else 0)
+        said = ask(self._settings(), signatures.to_rows(columns, self.signature))
+        return as_output(said, self.signature, self.address.url)
+
+    def _settings(self) -> Baseline:
+        """How it is asked: the version's own address, with the patience of this machine's settings."""
+        asked = self._remote.asked
+        query = asked.url.partition("?")[2] if asked.url.partition("?")[0] == self.address.url else ""
+        settings = replace(
+            asked, url=f"{self.address.url}?{query}" if query else self.address.url, url_format=self.address.format,
+            url_token_env=self.address.token_env,
+        )  # fmt: skip
+        if not self._remote.deadline_ms:
+            return settings
+        left_s = self._remote.deadline_ms / 1e3 * SHARE_OF_DEADLINE
+        return replace(settings, url_timeout_s=left_s, url_total_s=left_s, url_retries=0)
+
+
+def address_of(settings: Baseline) -> Address:
+    """The address that `[baseline]` names, as a version holds it."""
+    return Address(name(settings), settings.url_format, settings.url_token_env)
+
+
+def pack(address: Address, opening: Opening) -> tuple[str, bytes]:
+    """The part of a version that holds an address."""
+    content = {"url": address.url, "format": address.format, "token_env": address.token_env}
+    return PART, json.dumps(content, sort_keys=True).encode()
+
+
+def load(content: bytes, opening: Opening) -> Endpoint:
+    """The predictor of a part. Nothing is asked yet. Raises ArtefactRefused for an address that our own ledger does not
+    vouch for (rows and a token would go there), ConfigError where the token's variable is not set."""
+    if not opening.vouched:
+        raise ArtefactRefused("this address is not on our ledger, and is not asked: name it in baseline.url")
+    found = json.loads(content)
+    address = Address(str(found["url"]), found["format"], str(found["token_env"]))
+    return Endpoint(address, opening.signature, opening.remote or Remote())
 
 
 def name(settings: Baseline) -> str:
@@ -102,10 +174,7 @@ def _body(response: Any, url: str) -> bytes:
 def _request(settings: Baseline, batch: Sequence[Row]) -> Request:
     rows: list[Any] = [{"features": row} for row in batch] if settings.url_format == "rows" else list(batch)
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
-    if settings.url_token_env:
-        token = os.environ.get(settings.url_token_env)
-        if not token:
-            raise ConfigError(f"baseline.url_token_env = {settings.url_token_env!r}: no such environment variable")
+    if token := _token(settings.url_token_env):
         headers["Authorization"] = f"Bearer {token}"
     return Request(settings.url, json.dumps({settings.url_format: rows}).encode(), headers, method="POST")
 
@@ -133,3 +202,13 @@ def _answer(one: Any, url: str) -> Any:
     if one is None or (isinstance(one, float) and not math.isfinite(one)):
         raise DataError(f"{url}: found the answer {one!r}, expected a number, a label or probabilities")
     return one
+
+
+def _token(variable: str) -> str:
+    """The token of the environment; empty where none is named."""
+    if not variable:
+        return ""
+    token = os.environ.get(variable)
+    if not token:
+        raise ConfigError(f"baseline.url_token_env = {variable!r}: no such environment variable")
+    return token
