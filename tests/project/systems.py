@@ -3,6 +3,7 @@
 import json
 import math
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -27,6 +28,7 @@ class System:
         self.reply: Reply = reply or by_weight()
         self.asked: list[Any] = []
         self.tokens: list[str | None] = []
+        self.drip_s = 0.0  # seconds between two bytes of an answer; 0: it comes at once
         system = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -41,7 +43,9 @@ class System:
                         self.send_header("Location", "/elsewhere")
                     self.send_header("Content-Length", str(len(content)))
                     self.end_headers()
-                    self.wfile.write(content)
+                    for part in [content[i : i + 1] for i in range(len(content))] if system.drip_s else [content]:
+                        self.wfile.write(part)
+                        time.sleep(system.drip_s)
                 except OSError:
                     return  # who asked has gone
 

@@ -32,6 +32,7 @@ FIRST_PAUSE_S = 0.2
 MOST_BYTES = 64 * 2**20
 SHARE_OF_DEADLINE = 0.9
 """The child gives up before who waits for it does: to be killed and started anew costs more than a failed question."""
+_PIECE = 2**16
 _PASSING = (429, 500, 502, 503, 504)
 _LISTS = ("predictions", "outputs", "answers", "results")
 _FIELDS = ("probabilities", "output", "prediction", "probability", "score", "value")
@@ -145,7 +146,7 @@ def _asked(
         try:
             opened = build_opener(_NoRedirect).open(request, timeout=min(settings.url_timeout_s, left))
             with opened as response:
-                return _body(response, name(settings))
+                return _body(response, name(settings), lambda: until - clock())
         except HTTPError as error:
             with error:
                 said = error.read(200).decode("utf-8", "replace").strip()
@@ -163,12 +164,17 @@ def _asked(
                     "baseline.url_timeout_s or baseline.url_retries, or leave baseline.url out.")  # fmt: skip
 
 
-def _body(response: Any, url: str) -> bytes:
-    content: bytes = response.read(MOST_BYTES + 1)
-    if len(content) > MOST_BYTES:
-        raise DataError(f"{url}: the answer is larger than {MOST_BYTES // 2**20} MB: ask fewer rows at a time "
-                        "(baseline.url_batch)")  # fmt: skip
-    return content
+def _body(response: Any, url: str, left_s: Callable[[], float]) -> bytes:
+    """The whole of it, or TimeoutError: the limit of a socket is for one piece, and a body may come byte by byte."""
+    content = bytearray()
+    while piece := response.read1(_PIECE):
+        content += piece
+        if len(content) > MOST_BYTES:
+            raise DataError(f"{url}: the answer is larger than {MOST_BYTES // 2**20} MB: ask fewer rows at a time "
+                            "(baseline.url_batch)")  # fmt: skip
+        if left_s() <= 0:
+            raise TimeoutError(f"{len(content):,} bytes came in time, and no end")
+    return bytes(content)
 
 
 def _request(settings: Baseline, batch: Sequence[Row]) -> Request:
