@@ -292,7 +292,8 @@ def _endpoint(case: _Case) -> System:
     if version is not None and _moved(project, version.name, case.now):
         version = None
     if version is None:
-        version = replace(case.drafted(address, case.known, address.url, recipe), answers=False)
+        drafted = case.drafted(address, case.known, address.url, recipe)
+        version = replace(drafted, answers=settings.url_answers)
     predictor = open_predictor(project.config, version.manifest)
     said = case.checked(predictor.predict(columns), address.url, len(held))
     digest = asking.keep(project, address.url, said, places.tolist())
