@@ -214,14 +214,14 @@ def baselines(rules: Sequence[Evidence], *, scored: float | None = None) -> Char
     reference in another colour; the perfect score, and a score that somebody has, as lines."""
     ordered = sorted(rules, key=lambda one: int(one.numbers["rank"]))
     rows: list[Row] = [
-        {"rule": one.subject, "part": _PARTS.get(one.verdict, _PARTS["beaten"])}
+        {"rule": _named(one), "part": _PARTS.get(one.verdict, _PARTS["beaten"])}
         | {key: one.numbers[key] for key in ("value", "lower", "upper")}
         for one in ordered
     ]
     metric, perfect = ordered[0].numbers["metric"], ordered[0].numbers.get("perfect")
     x: Axis = {"title": f"{metric} on held-out rows, with 95 % interval", "scale": alt.Scale(zero=False, nice=True)}
     room = alt.Scale(type="point", padding=1)  # below the last rule, for the names of the lines
-    y = alt.Y("rule:N", sort=[row["rule"] for row in rows], title=None, axis=alt.Axis(labelLimit=260), scale=room)
+    y = alt.Y("rule:N", sort=[row["rule"] for row in rows], title=None, axis=alt.Axis(labelLimit=340), scale=room)
     found = list(dict.fromkeys(str(row["part"]) for row in rows))
     scale = alt.Scale(domain=found, range=[colour_of(_PART_COLOURS[part]) for part in found])
     legend = alt.Legend(title=None, orient="top", labelLimit=300) if len(found) > 1 else None
@@ -242,11 +242,19 @@ def baselines(rules: Sequence[Evidence], *, scored: float | None = None) -> Char
 
 _PARTS = {
     "best": "naive rule", "beaten": "naive rule", "listed": "small model, for comparison",
-    "reference": "reference, not served",
+    "reference": "reference, not served", "existing": "in place, may answer",
 }  # fmt: skip
 _PART_COLOURS = {
     "naive rule": "incumbent", "small model, for comparison": "baseline", "reference, not served": "challenger",
+    "in place, may answer": "good",
 }  # fmt: skip
+
+
+def _named(evidence: Evidence) -> str:
+    """A rule by its name; what is a version with that of the version, and a system in place with its kind."""
+    version, kind = evidence.numbers.get("version"), evidence.numbers.get("kind")
+    shown = f" ({kind})" if evidence.verdict in ("existing", "reference") and kind not in (None, "reference") else ""
+    return f"{version} {evidence.subject}{shown}" if version else evidence.subject
 
 
 def expectation(evidence: Evidence) -> Chart:

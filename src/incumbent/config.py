@@ -165,6 +165,14 @@ class Baseline:
     url_total_s: float = _setting(300.0, "How long all questions together may take.", "s")
     url_retries: int = _setting(3, "How often a question is asked again after a fault that may pass.")
     url_token_env: str = _setting("", "Environment variable that holds the endpoint's bearer token.")
+    url_answers: bool = _setting(
+        False, "The endpoint may answer new rows: be the incumbent, or stand behind it. Else it is compared with only."
+    )
+    incumbent: str = _setting(
+        "",
+        "Who is the first incumbent where there is none: a column or function named here, url, or mlflow; empty: the "
+        "best naive rule.",
+    )
     simple: Literal["off", "listed", "incumbent"] = _setting(
         "listed",
         "A tree of depth 3 and a straight line: listed shows what they reach, incumbent lets them be the baseline.",
@@ -568,6 +576,12 @@ def _check_baseline(baseline: Baseline, where: str) -> None:
     for name, least in (("url_rows", 0), ("url_batch", 1), ("url_retries", 0), ("origins", 1)):
         if getattr(baseline, name) < least:
             raise ConfigError(f"{where}: baseline.{name} = {getattr(baseline, name)}, expected {least} or more")
+    named = {*baseline.columns, *baseline.callables, *(one for one in ("url", "mlflow") if getattr(baseline, one))}
+    if baseline.incumbent and baseline.incumbent not in named:
+        raise ConfigError(
+            f"{where}: baseline.incumbent = {baseline.incumbent!r}, expected a system of [baseline]: "
+            f"{', '.join(sorted(named)) or 'none is named'}"
+        )
     for name in ("url_timeout_s", "url_total_s"):
         if not getattr(baseline, name) > 0:
             raise ConfigError(f"{where}: baseline.{name} = {getattr(baseline, name)}, expected seconds above 0")

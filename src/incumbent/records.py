@@ -76,6 +76,11 @@ class Version:
     description: str = ""
     brought: bool = False
 
+    @property
+    def in_place(self) -> bool:
+        """Is it a system that answered before there was any model of ours?"""
+        return self.recipe.startswith("existing:")
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

@@ -9,7 +9,7 @@ from incumbent.cli import groups, options, output, people
 from incumbent.cli.opening import open_project, shown
 from incumbent.cli.options import HERE, AsJson, Folder, Now
 from incumbent.errors import ConfigError
-from incumbent.records import Evidence
+from incumbent.records import Evidence, Roles
 
 app = groups.group("Step 1: what must be beaten?")
 app.add_typer(people.app, name="people")
@@ -28,6 +28,9 @@ def baseline(
     score: Annotated[
         float | None, typer.Option(help="Is this good? A value of the metric; nothing is registered.")
     ] = None,
+    incumbent: Annotated[
+        str, typer.Option(help="First incumbent: a system of [baseline], by its name; default: baseline.incumbent.")
+    ] = "",
     picture: Annotated[
         Path | None, typer.Option(help="Draw the rules and their intervals: a file that ends in .svg, .png or .html.")
     ] = None,
@@ -54,10 +57,14 @@ def baseline(
         given = [option for option, value in only_bare.items() if value]
         if given:
             raise ConfigError(f"{', '.join(given)}: only with --data; a project says these in incumbent.toml")
-        answer, rules, place = _of_project(project, now, score)
+        if incumbent and score is not None:
+            raise ConfigError("--incumbent: not with --score, which registers nothing")
+        answer, rules, place = _of_project(project, now, score, incumbent)
     else:
         if not target:
             raise ConfigError("--data needs --target: the column that holds the truth")
+        if incumbent:
+            raise ConfigError("--incumbent: not with --data, which registers nothing")
         asked: dict[str, Any] = {"target": target, "time": time, "metric": metric, "kind": kind, "series": series,
                                  "season": season, "horizon": horizon}
         (answer, rules), place = _of_file(data, asked, score, quiet=json), ""
@@ -73,18 +80,35 @@ def baseline(
         raise typer.Exit(EXIT[answer.verdict])
 
 
-def _of_project(project: Path, now: str | None, score: float | None) -> tuple[Evidence | None, list[Evidence], str]:
+def _of_project(
+    project: Path, now: str | None, score: float | None, incumbent: str
+) -> tuple[Evidence | None, list[Evidence], str]:
     """The answer about a score, or None; the rules; and who holds which place now."""
     with open_project(project) as opened, output.busy("fitting naive rules"):
         if score is not None:
             answer, result = opened.baseline.score(score, now=options.moment(now))
             return answer, list(result.evidence), ""
         had_none = opened.roles().incumbent is None
-        result = opened.baseline(now=options.moment(now))
+        result = opened.baseline(incumbent=incumbent, now=options.moment(now))
         opened.draw(now=options.moment(now))
         roles = opened.roles()
-    first = "and the first incumbent" if had_none else f"behind the incumbent {roles.incumbent}"
-    return None, list(result.evidence), f"{roles.baseline} ({result.evidence[0].subject}) is the baseline {first}"
+        reason = opened.facts.ledger.events(types=["Promoted"])[-1].reason
+    return None, list(result.evidence), _places(roles, list(result.evidence), reason if had_none else "")
+
+
+def _places(roles: Roles, rules: list[Evidence], reason: str) -> str:
+    """Who is the baseline, who is the incumbent and why, and what would let a reference answer. `reason` is that of the
+    first promotion, where it was just made."""
+    said = f"{roles.baseline} ({rules[0].subject}) is the baseline"
+    if not reason:
+        said += f" behind the incumbent {roles.incumbent}"
+    elif roles.incumbent == roles.baseline:
+        said += " and the first incumbent"
+    else:
+        said += f", behind the first incumbent {roles.incumbent}: {reason}"
+    notes = [f"{e.numbers['version']} ({e.subject}) is a reference: {e.numbers['note']}"
+             for e in rules if e.numbers.get("note")]
+    return "\n".join([*notes, said])
 
 
 def _of_file(
@@ -122,16 +146,27 @@ def _table(rules: list[Evidence]) -> None:
     """The rules by their value, whatever their part; the best of those that may answer is marked."""
     ordered = sorted(rules, key=lambda e: int(e.numbers["rank"]))
     scaled = any(e.numbers["scaled"] is not None for e in rules)
-    heads = ["", "rule", rules[0].numbers["metric"], "from", "to", *(["× last value"] if scaled else []), "what it is"]
-    body = [[_MARK.get(e.verdict, ""), e.subject, *(e.numbers[key] for key in ("value", "lower", "upper")),
-             *([e.numbers["scaled"]] if scaled else []), _PART[e.numbers["role"]]] for e in ordered]
+    versions = any(e.numbers.get("version") for e in rules)
+    heads = ["", *(["version"] if versions else []), "rule", rules[0].numbers["metric"], "from", "to",
+             *(["× last value"] if scaled else []), "what it is"]
+    body = [[_MARK.get(e.verdict, ""), *([e.numbers.get("version", "")] if versions else []), e.subject,
+             *(e.numbers[key] for key in ("value", "lower", "upper")),
+             *([e.numbers["scaled"]] if scaled else []), _part(e)] for e in ordered]
     perfect = rules[0].numbers["perfect"]
     output.table(f"What must be beaten (95 % intervals; perfect is {perfect:g})", heads, body)
 
 
+def _part(evidence: Evidence) -> str:
+    """What it is, and of a system that is in place what kind of version."""
+    kind = evidence.numbers.get("kind", "")
+    said = _PART[str(evidence.numbers["role"])]
+    return f"{said} ({kind})" if kind not in ("", "rule", "reference") else said
+
+
 _MARK = {"best": "→"}
 _PART = {"rule": "rule", "declared": "rule: a column that you named", "simple": "small model, for comparison",
-         "reference": "reference: it is not served"}
+         "reference": "reference: it is not served",
+         "existing": "in place: it may answer"}
 
 
 def _drawable(picture: Path) -> None:

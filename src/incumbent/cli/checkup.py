@@ -8,10 +8,11 @@ from importlib.util import find_spec
 from incumbent.cli.plan import cadence
 from incumbent.clock import wall
 from incumbent.config import Config
-from incumbent.engines.contained import Contained, open_predictor
+from incumbent.engines.contained import prove
 from incumbent.errors import ConfigError, IncumbentError
 from incumbent.loop import promote
 from incumbent.loop.fold import roles as fold
+from incumbent.loop.sentences import to_beat
 from incumbent.readiness import BY_ID, Card, card
 from incumbent.records import Event, Micros, Roles, Version
 from incumbent.runtimes import artefact
@@ -34,7 +35,7 @@ def checked(config: Config, now: Micros | None = None) -> tuple[list[Check], Car
     try:
         events = facts.ledger.events()
         roles = fold(events)
-        found = [*_plan(config), *_store(facts), *_old_days(config), *_places(roles, facts, config)]
+        found = [*_plan(config, roles), *_store(facts), *_old_days(config), *_places(roles, facts, config)]
         return found, card(config, facts, wall() if now is None else now, events)
     finally:
         facts.close()
@@ -65,9 +66,11 @@ def upgraded(config: Config) -> Iterator[str]:
         yield "the store is of this release: nothing to upgrade"
 
 
-def _plan(config: Config) -> Iterator[Check]:
+def _plan(config: Config, roles: Roles) -> Iterator[Check]:
     for setting, answer in config.plan.answers():
-        yield Check(f"plan: {setting.name.replace('_', ' ')}", answer is not None, answer or "unanswered",
+        known = to_beat(roles) if setting.name == "beat" else []
+        said = "; ".join([answer or "unanswered", *known])
+        yield Check(f"plan: {setting.name.replace('_', ' ')}", answer is not None, said,
                     f"answer it in [plan] {setting.name}: {setting.metadata['sentence']}")
     every = cadence(config.plan.retrain)
     if every:
@@ -98,9 +101,10 @@ def _old_days(config: Config) -> Iterator[Check]:
 
 def _repeats(facts: Facts, config: Config, version: Version) -> str:
     """Prove a version; what is said of it names the libraries that changed since it was made and made no difference."""
-    predictor = open_predictor(config, version.manifest)
-    if isinstance(predictor, Contained):
-        predictor.close()
+    gap = prove(config, version.manifest)
+    if gap is not None:
+        return (f"it answers; {gap.differ} of {gap.rows} otherwise than when it was registered" if gap.differ
+                else "it answers as when it was registered")
     changed = artefact.changed_libraries(facts.blobs, version.manifest)
     return f"yes, though since then changed: {', '.join(changed)}" if changed else "yes"
 

@@ -15,7 +15,7 @@ from incumbent.engines.opening import open_in_child
 from incumbent.engines.worker import Worker
 from incumbent.records import Json, Signature
 from incumbent.runtimes import artefact, kinds
-from incumbent.runtimes.base import Columns, Floats, Opening, Predictor, n_rows
+from incumbent.runtimes.base import Columns, Floats, Opening, Predictor, Remote, n_rows
 from incumbent.storage.opening import open_blobs
 
 PATIENCE_MS = 120_000.0
@@ -59,11 +59,26 @@ def containing(config: Config) -> artefact.Contain:
 
 def open_predictor(config: Config, manifest: str) -> Predictor:
     """A version of our own ledger, proved on its golden rows: here, or in a process of its own where it is code (then
-    it has a `close`)."""
+    it has a `close`). One that asks another machine is asked nothing yet: `prove` does."""
     blobs = open_blobs(config)
     if artefact.manifest(blobs, manifest)["serves"] not in kinds.CODE:
-        return artefact.open_version(blobs, manifest, config.versions, known=(manifest,))
+        remote = Remote(config.baseline)
+        return artefact.open_version(blobs, manifest, config.versions, known=(manifest,), remote=remote)
     return open_contained(config, manifest, "pyfunc")
+
+
+def prove(config: Config, manifest: str) -> artefact.GoldenGap | None:
+    """Raise what keeps a version from answering: it does not load, it does not repeat its golden rows.
+
+    One that asks another machine must answer its golden rows; that it answers them otherwise than when it was
+    registered is said (the gap), and no reason to refuse it. None for every other version.
+    """
+    predictor = open_predictor(config, manifest)
+    if isinstance(predictor, Contained):
+        predictor.close()
+    blobs = open_blobs(config)
+    remote = artefact.manifest(blobs, manifest)["serves"] in kinds.REMOTE
+    return artefact.golden_gap(blobs, manifest, predictor) if remote else None
 
 
 def open_contained(config: Config, manifest: str, runtime: str) -> Contained:

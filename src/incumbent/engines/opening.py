@@ -1,8 +1,8 @@
 """Which engine does a version get?
 
-In: the configuration, the blobs and a Version of the ledger. Out: an Engine, loaded and proved. Predictors
-that we run ourselves (rules, ONNX, a proved twin) run inline; anything else, which is other people's
-code, in a worker. A challenger is opened apart: it has not earned its place yet, so it gets a worker too, unless it
+In: the configuration, the blobs and a Version of the ledger. Out: an Engine, loaded and proved. Predictors that we run
+ourselves (rules, ONNX, a proved twin) run inline; anything else, which is other people's code or asks another machine,
+in a worker. A challenger is opened apart: it has not earned its place yet, so it gets a worker too, unless it
 `is_harmless`.
 """
 
@@ -15,8 +15,8 @@ from incumbent.engines.worker import Worker
 from incumbent.errors import NotAnswering
 from incumbent.records import Version
 from incumbent.runtimes.artefact import open_version
-from incumbent.runtimes.base import Predictor
-from incumbent.runtimes.kinds import INLINE
+from incumbent.runtimes.base import Predictor, Remote
+from incumbent.runtimes.kinds import INLINE, REMOTE
 from incumbent.storage.base import Blobs
 from incumbent.storage.opening import open_blobs
 
@@ -51,15 +51,20 @@ def opener(config: Config, blobs: Blobs) -> OpenEngine:
             raise NotAnswering(f"{version.name} ({version.runtime}) is a reference: it cannot answer new rows.")
         if runs_inline(version) and (is_harmless(version) or not apart):
             return Inline(version.name, open_version(blobs, version.manifest, config.versions))
-        arguments = (config, version.manifest)
-        return Worker(version.name, open_in_child, arguments, memory_mb=config.versions.memory_mb)
+        remote, deadline_ms = version.serves in REMOTE, config.serve.deadline_ms
+        arguments = (config, version.manifest, deadline_ms) if remote else (config, version.manifest)
+        return Worker(
+            version.name, open_in_child, arguments, memory_mb=config.versions.memory_mb, comes_back=remote
+        )
 
     return open_engine
 
 
-def open_in_child(config: Config, manifest: str) -> Predictor:
+def open_in_child(config: Config, manifest: str, deadline_ms: float = 0.0) -> Predictor:
     """What a worker's child calls: it reads the blobs itself; only columns cross the pipe.
 
-    The manifest's hash comes from our own ledger, which is what vouches for a pickle or for code in it.
+    The manifest's hash comes from our own ledger, which is what vouches for a pickle, for code, or for an address in
+    it. `deadline_ms` is for one that asks another machine.
     """
-    return open_version(open_blobs(config), manifest, config.versions, known=(manifest,), contained=True)
+    remote = Remote(config.baseline, deadline_ms)
+    return open_version(open_blobs(config), manifest, config.versions, (manifest,), contained=True, remote=remote)

@@ -46,7 +46,8 @@ class Worker:
     `opens(*arguments)` is called in the child and returns the Predictor: both must be importable and
     picklable. Raises the child's own VersionError when the version cannot be opened, EngineDied when the
     child is not ready within `start_s`. `memory_mb` is what it may take beside what it had when it was ready (0: no
-    limit; Linux only).
+    limit; Linux only). `comes_back`: it may fail for an hour and be well again (it asks another machine), so that its
+    breaker never latches.
     """
 
     prompt = False
@@ -59,9 +60,10 @@ class Worker:
         *,
         start_s: float = START_S,
         memory_mb: int = 0,
+        comes_back: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.version = version
+        self.version, self.comes_back = version, comes_back
         self._target = (opens, arguments, memory_mb)
         self._memory_mb, self._most_resident, self._look_at = memory_mb, 0, 0.0
         self._start_s, self._clock = start_s, clock

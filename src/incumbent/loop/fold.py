@@ -92,12 +92,19 @@ def _erased(now: Roles, data: Data, at: Micros) -> Roles:
     return replace(now, versions={**now.versions, **changed})
 
 
+def _allowed(now: Roles, data: Data, at: Micros) -> Roles:
+    """A reference that may answer from now on. (A version never changes; who may ask it for new rows does.)"""
+    name = data["version"]
+    return replace(now, versions={**now.versions, name: replace(now.versions[name], answers=True)})
+
+
 def _unwatched(now: Roles, data: Data, at: Micros) -> Roles:
     return replace(now, watch=None)
 
 
 _CHANGES: dict[str, Callable[[Roles, Data, Micros], Roles]] = {
     "VersionRegistered": _registered,
+    "AnswersAllowed": _allowed,
     "BaselineSet": _baseline_set,
     "Promoted": _pushed,
     "RolledBack": _popped,

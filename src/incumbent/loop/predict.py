@@ -49,10 +49,11 @@ class Breaker:
     Windows only, no lifetime rate: over 30 s and at least 20 calls it opens at half of them failed, and at 5
     failures in a row. After 30 s open, one probe at a time: 3 good ones close it, a bad one opens it again.
     The third opening inside 10 minutes latches it: it stays shut until `reset`, and the trial of its version
-    is over.
+    is over. (Unless it does not latch: its version asks another machine, which may come back.)
     """
 
     clock: Callable[[], float] = time.monotonic
+    latches: bool = True
     _seconds: deque[list[int]] = field(default_factory=deque)  # [second, calls, failures]
     _openings: deque[float] = field(default_factory=deque)
     _in_a_row: int = 0
@@ -123,7 +124,7 @@ class Breaker:
         self._openings.append(now)
         while self._openings[0] <= now - LATCH_S:
             self._openings.popleft()
-        self._latched = self._latched or len(self._openings) >= LATCH_OPENINGS
+        self._latched = self._latched or (self.latches and len(self._openings) >= LATCH_OPENINGS)
 
 
 class Block:
@@ -432,6 +433,7 @@ class Chain:
         """A lane for an engine that was just opened; its breaker starts anew."""
         breaker = self.breakers.setdefault(engine.version, Breaker(self._clock))
         breaker.reset()
+        breaker.latches = not getattr(engine, "comes_back", False)
         return Lane(engine, breaker, self.deadline_ms, self._clock)
 
     def state_of(self, name: str) -> State:

@@ -24,6 +24,7 @@ from incumbent.storage.base import Ledger
 
 __all__ = [
     "alarm",
+    "allow",
     "answering",
     "attest",
     "decide_trial",
@@ -32,6 +33,7 @@ __all__ = [
     "known",
     "next_version",
     "override",
+    "promotable",
     "promote",
     "raise_enrolment",
     "record",
@@ -51,6 +53,9 @@ __all__ = [
 ]
 
 Data = Mapping[str, Json]
+
+COULD_ANSWER = ("endpoint",)
+"""Runtimes whose references have a predictor: they answer once somebody lets them."""
 
 
 def next_version(now: Roles) -> str:
@@ -111,21 +116,39 @@ def promote(
 ) -> Event:
     """Make a version the incumbent. A running trial ends: its challenger won, or its incumbent is gone.
 
-    Raises UnknownVersion, NotAnswering (a reference), DecisionRefused (it is the incumbent; no reason).
+    A system behind an address that was a reference so far answers from now on: that is what is asked for, and an event
+    of its own says so. Raises UnknownVersion, NotAnswering (another reference), DecisionRefused (it is the incumbent;
+    no reason).
     """
     _needs_reason(reason, f"the promotion of {version}")
-    answering(now, version)
+    promotable(now, version)
     if version == now.incumbent:
         raise DecisionRefused(f"{version} is the incumbent already: there is nothing to promote.")
+    sequence = now.sequence
+    if not now.versions[version].answers:
+        sequence = allow(ledger, now, version, at=at, actor=actor, reason=reason).sequence
     data = {"version": version, "replaces": now.incumbent, **_ending(now), **_evidence_data(evidence)}
     return ledger.append(
         "Promoted",
         at=at,
         actor=actor,
         reason=reason,
-        expected=now.sequence,
+        expected=sequence,
         data=data,
         measured=evidence.measured if evidence else None,
+    )
+
+
+def allow(ledger: Ledger, now: Roles, version: str, *, at: Micros, actor: str, reason: str) -> Event:
+    """Let a system behind an address answer, which was a reference so far: one that was only compared with.
+
+    Raises NotAnswering for a reference that cannot answer (people, kept answers), DecisionRefused where it may already.
+    """
+    _needs_reason(reason, f"letting {version} answer")
+    if promotable(now, version).answers:
+        raise DecisionRefused(f"{version} may answer already: there is nothing to allow.")
+    return ledger.append(
+        "AnswersAllowed", at=at, actor=actor, reason=reason, expected=now.sequence, data={"version": version}
     )
 
 
@@ -427,6 +450,13 @@ def answering(now: Roles, name: str) -> Version:
             f"{name} ({version.runtime}) is a reference to compare with: it cannot answer new rows."
         )
     return version
+
+
+def promotable(now: Roles, name: str) -> Version:
+    """The version of that name, if it answers new rows or could (a reference behind an address); else UnknownVersion or
+    NotAnswering."""
+    version = known(now, name)
+    return version if version.runtime in COULD_ANSWER else answering(now, name)
 
 
 def _evidence_data(evidence: Evidence | None) -> dict[str, Json]:

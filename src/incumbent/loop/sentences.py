@@ -7,7 +7,7 @@ says its type.
 
 from collections.abc import Callable, Mapping
 
-from incumbent.records import Event, Json
+from incumbent.records import Event, Json, Roles
 
 Data = Mapping[str, Json]
 
@@ -25,6 +25,19 @@ def sentence(event: Event) -> str:
     head = says(event.data) if says else f"{event.type} ({', '.join(event.data) or 'no data'})"
     reason = " ".join(event.reason.split())
     return f"{head}: {reason.rstrip('.')}." if reason else f"{head}."
+
+
+def to_beat(now: Roles) -> list[str]:
+    """What must be beaten, as versions with their kind: the incumbent, the baseline, the systems that are in place,
+    measured people. Empty where nothing is registered yet."""
+    found = []
+    for version in now.versions.values():
+        places = {"incumbent": now.incumbent, "baseline": now.baseline}
+        held = [place for place, name in places.items() if name == version.name]
+        if held or version.in_place or version.runtime == "people":
+            part = " and ".join(held) or ("in place" if version.answers else "compared with only")
+            found.append(f"{version.name} {version.description or version.recipe} ({version.runtime}, {part})")
+    return found
 
 
 def percent(share: float) -> str:
@@ -106,6 +119,7 @@ _VERDICTS = {"ship": "may ship", "hold": "is held back", "not_enough_data": "nee
 
 _SENTENCES: dict[str, Callable[[Data], str]] = {
     "VersionRegistered": _registered,
+    "AnswersAllowed": lambda data: f"{data['version']} may answer new rows: it was compared with so far",
     "BaselineSet": lambda data: f"{data['version']} is the baseline: the last to fall back on",
     "Promoted": _promoted,
     "RolledBack": _rolled_back,

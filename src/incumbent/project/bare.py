@@ -55,7 +55,7 @@ class Bare:
         """Every naive rule that suits, on the held-out rows; registers nothing."""
         known = self.rows.labelled()
         signature = frames.infer_signature(known.native(), known.config.task)
-        return judged(known, signature, self.metric, None)[0]
+        return judged(known, signature, self.metric)[0]
 
 
 def open_rows(native: pd.DataFrame, asked: Asked) -> Bare:

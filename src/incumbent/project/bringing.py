@@ -19,7 +19,7 @@ from incumbent.loop import promote
 from incumbent.project.registering import register
 from incumbent.project.trying import open_model
 from incumbent.records import Micros, Version
-from incumbent.runtimes import exported
+from incumbent.runtimes import exported, kinds
 from incumbent.runtimes.folder import read_folder, write_files
 from incumbent.runtimes.forest import check_text
 from incumbent.runtimes.lightgbm import decoded, twin_text
@@ -90,8 +90,9 @@ def export(project: "Project", name: str, folder: Path, form: str = "folder") ->
         "description": version.description, "recipe": version.recipe, "trained_until": version.trained_until,
         "n_rows": version.n_rows,
     }  # fmt: skip
-    if not version.answers:
-        raise DataError(f"{name} ({version.runtime}) is a reference: there is no predictor to export")
+    if not version.answers or version.serves in kinds.REMOTE:
+        what = "a reference" if not version.answers else "an address of another system"
+        raise DataError(f"{name} ({version.runtime}) is {what}: there is no predictor to export")
     files = exported.files_of(project.facts.blobs, version.manifest, about)
     if form == "folder":
         write_files(folder, files)
@@ -100,6 +101,22 @@ def export(project: "Project", name: str, folder: Path, form: str = "folder") ->
     else:
         raise ConfigError(f"found the format {form!r}, expected folder or mlflow")
     return folder
+
+
+def of_mlflow(project: "Project", address: str) -> tuple[Brought | str, str]:
+    """A model of MLflow that the settings name, or why it can be no version; and 8 digits of its folder's sha256.
+
+    To name it is the trust for it; `versions.code` and `versions.pickle` are asked for as ever. Raises DataError where
+    it cannot be had, MissingExtra without mlflow.
+    """
+    with tempfile.TemporaryDirectory(prefix="incumbent-") as scratch:
+        path = Path(address) if Path(address).exists() else Path(_mlflow().fetch(address, Path(scratch)))
+        digest = _digest(read_folder(path, project.config.versions.unpacked_mb))[:8]
+        try:
+            found = _folder(project, path, trust=True)
+        except ArtefactRefused as error:
+            return " ".join(str(error).split()), digest
+    return ("it is an exported version: `incumbent register` takes it" if isinstance(found, Path) else found), digest
 
 
 def _fetched(source: str, scratch: Path) -> Path:

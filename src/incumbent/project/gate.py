@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from incumbent.errors import DataError, DecisionRefused, MissingExtra, PredictError, StoreDamaged, VersionError
 from incumbent.loop import held, promote
+from incumbent.project import asking, planning
 from incumbent.project import holdout as asked
-from incumbent.project import planning
 from incumbent.project.lesson import native_of
 from incumbent.project.rows import Rows
 from incumbent.records import DAY, Event, Evidence, Micros, Version
@@ -25,17 +25,20 @@ from incumbent.steps import gate as step
 if TYPE_CHECKING:
     from incumbent.project.project import Project
 
+Heard = tuple[Floats, asking.Asked | None]
 _LONGEST_ERROR = 200
-_NOT_LOADED = (VersionError, StoreDamaged, PredictError, MissingExtra)
+_NOT_LOADED = (VersionError, StoreDamaged, PredictError, MissingExtra, DataError)
 
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """Who is to be beaten, and what is to be said where that is not the incumbent."""
+    """Who is to be beaten, what is to be said where that is not the incumbent, and what it said of the rows where it
+    had to be asked over a network."""
 
     name: str
     note: str = ""
     instead_of: str | None = None
+    heard: Heard | None = None
 
     def told(self, evidence: Evidence) -> Evidence:
         """The evidence, saying that the baseline stood in for the incumbent."""
@@ -74,42 +77,59 @@ class Gate:
     def _judged(self, name: str, rows: Any, now: Micros) -> Evidence:
         project = self.project
         version, roles = project.version(name), project.roles()
-        against = self.against(name)
         _, held_out = self.split(project.known(rows, now))
         unseen = held_out.between((version.trained_until or -1) + 1, None) if project.config.task.time else held_out
+        judged = unseen if len(unseen) and project.config.task.time else held_out
+        judged = asking.bounded(project, judged, [*self._wanted(name), name])
+        against = self.against(name, judged, now)
         recipe = version.recipe.split("@")[0]
         judged_by_recipe = project.code is not None and project.code.has(recipe) and against.name == roles.incumbent
         if not (len(unseen) and project.config.task.time) and judged_by_recipe:
             return replace(self.recipe(recipe, project.known(rows, now), now), subject=name)
-        judged = unseen if len(unseen) and project.config.task.time else held_out
-        output = project.predict(name, judged.columns(version.signature))
+        output, answered = asking.of(project, name, judged.columns(version.signature), now)
         latency = self._timed(lambda: project.speed.timed(project.predictor(name), self._golden(version)))
-        evidence = against.told(self.compare(judged, output, name, against.name, now, latency=latency))
-        if judged is unseen and project.config.task.time:
+        evidence = against.told(
+            self.compare(judged, output, name, against.name, now, latency=latency, heard=against.heard)
+        )
+        evidence = evidence if answered is None else answered.told(evidence)
+        if len(unseen) and project.config.task.time:
             return evidence
         said = f"{evidence.sentence} Its rows may have been trained on, which flatters {name}."
         return replace(evidence, sentence=said)
 
-    def against(self, name: str | None = None) -> Against:
+    def against(self, name: str | None = None, rows: Rows | None = None, now: Micros | None = None) -> Against:
         """Who is to be beaten: the incumbent (the one before, where `name` is it), or the baseline where that does not
-        load or does not repeat its golden rows any more."""
+        load or does not repeat its golden rows any more, or is behind an address and says nothing of `rows`."""
         project, roles = self.project, self.project.roles()
-        wanted = roles.incumbent if roles.incumbent != name else roles.previous
-        if wanted is None:
+        if not (wanteds := self._wanted(name)):
             raise DataError("there is no incumbent to compare with: run `incumbent baseline` first.")
+        wanted = wanteds[0]
         try:
             project.predictor(wanted)
+            return Against(wanted, heard=self._heard(wanted, rows, project.clock() if now is None else now))
         except _NOT_LOADED as error:
             if roles.baseline is None or roles.baseline in (wanted, name):
                 raise
             project.predictor(roles.baseline)
             text = " ".join(str(error).split())[:_LONGEST_ERROR]
             note = (
-                f"{wanted}, the incumbent, does not load here, so {roles.baseline}, the baseline, was what had to be "
+                f"{wanted}, the incumbent, {_failing(error)}, so {roles.baseline}, the baseline, was what had to be "
                 f"beaten ({type(error).__name__}: {text.rstrip('.')})."
             )
             return Against(roles.baseline, note, wanted)
-        return Against(wanted)
+
+    def _wanted(self, name: str | None) -> list[str]:
+        """The name of who is to be beaten; none where there is nobody."""
+        roles = self.project.roles()
+        wanted = roles.incumbent if roles.incumbent != name else roles.previous or roles.baseline
+        return [wanted] if wanted is not None and wanted != name else []
+
+    def _heard(self, name: str, rows: Rows | None, now: Micros) -> Heard | None:
+        """What a version behind an address says of these rows. Raises DataError where it says nothing."""
+        version = self.project.version(name)
+        if rows is None or not len(rows) or not asking.is_remote(version):
+            return None
+        return asking.of(self.project, name, rows.columns(version.signature), now)
 
     def override(self, name: str, reason: str, *, now: Micros | None = None) -> Event:
         """Say on the ledger that the gate's last verdict about a version is not followed, and why. Promotes nothing.
@@ -172,12 +192,12 @@ class Gate:
         project = self.project
         if project.config.gate.mode == "off" and not refresh:
             return self._off(recipe, now)
-        against = self.against()
         train, held_out = self.split(known, project.config.retrain.holdout_days if refresh else None)
+        judged = asking.bounded(project, held_out if holdout is None else holdout, self._wanted(None))
+        against = self.against(None, judged, now)
         signature = project.signature(known)
         frame = train.training_frame()
         sibling = native_of(project.written().fit(recipe, frame), signature, frame)
-        judged = held_out if holdout is None else holdout
         columns = judged.columns(signature)
         output = checked(sibling.predict(columns), signature, len(judged))
         left_out = f"without the last {_days(judged)} days" if project.config.task.time else "(held out)"
@@ -192,7 +212,7 @@ class Gate:
         return against.told(
             self.compare(
                 judged, output, f"{recipe} {left_out}", against.name, now, refresh=refresh, against=refitted,
-                latency=latency,
+                latency=latency, heard=against.heard,
             )
         )  # fmt: skip
 
@@ -223,24 +243,30 @@ class Gate:
         refresh: bool = False,
         against: Floats | None = None,
         latency: LatencySummary | None = None,
+        heard: Heard | None = None,
     ) -> Evidence:
-        """The gate's evidence: `output` against what the reference says of the same rows (`against` where given).
+        """The gate's evidence: `output` against what the reference says of the same rows (`against`, or what was
+        `heard` of it, where given).
 
         Every rule of `[gate]` is asked; the latency only where an answer was timed for it.
         """
         project = self.project
         settings, signature = project.config.gate, project.version(reference).signature
         truth, blocks = rows.truth(signature), rows.blocks()
-        said = project.predict(reference, rows.columns(signature)) if against is None else against
+        told: asking.Asked | None = None
+        if against is None:
+            against, told = heard or asking.of(project, reference, rows.columns(signature), now)
         looks = asked.looks(project.facts.ledger.events(types=["GateDecided"]), rows, truth, output)
         if refresh and project.metric.row_loss is not None:
-            losses = project.row_loss(said, truth), project.row_loss(output, truth)
-            return step.not_shown_worse(*losses, blocks, settings, subject, reference, now, looks=looks)
-        return step.judge_outputs(
-            project.metric, truth, said, output, blocks, settings, subject, reference, now, looks=looks,
+            losses = project.row_loss(against, truth), project.row_loss(output, truth)
+            found = step.not_shown_worse(*losses, blocks, settings, subject, reference, now, looks=looks)
+            return found if told is None else told.told(found)
+        found = step.judge_outputs(
+            project.metric, truth, against, output, blocks, settings, subject, reference, now, looks=looks,
             columns=asked.labels(rows, settings), latency=latency,
             budget_ms=settings.latency_p99_ms if latency is not None else 0.0,
         )  # fmt: skip
+        return found if told is None else told.told(found)
 
     def _off(self, subject: str, now: Micros) -> Evidence:
         project = self.project
@@ -253,6 +279,10 @@ class Gate:
         """The timing that a budget of the gate asks for; None without one, and in a rehearsal: it must repeat."""
         project = self.project
         return time() if project.config.gate.latency_p99_ms > 0.0 and project.timings_decide else None
+
+
+def _failing(error: Exception) -> str:
+    return "does not answer" if isinstance(error, DataError) else "does not load here"
 
 
 def _days(rows: Rows) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from incumbent.errors import DataError
+from incumbent.project import asking
 from incumbent.project.rows import Rows
 from incumbent.records import Micros
 from incumbent.runtimes.base import Floats
@@ -43,7 +44,7 @@ def plan(project: "Project", rows: Any, now: Micros) -> list[step.Plan]:
     """
     judged, settings, plans = _judged(project, rows, now), project.config.gate, []
     blocks, asked = judged.rows.blocks(), [settings.better_by]
-    for name, output in _others(project, judged):
+    for name, output in _others(project, judged, now):
         found = step.difference(project.metric, judged.truth, judged.said, output, blocks, settings)
         if not isinstance(found, str):
             plans.append(step.plan(name, found, asked))
@@ -64,7 +65,7 @@ def own(project: "Project", rows: Any, now: Micros) -> list[Scenario]:
             f"equal, as unlike {judged.incumbent} as {name} is", losses, project.row_loss(output, judged.truth), blocks,
             project.config.gate,
         )
-        for name, output in _others(project, judged)
+        for name, output in _others(project, judged, now)
     ]  # fmt: skip
     if not found:
         raise DataError("found no version beside the incumbent: an equal candidate is made from how two differ")
@@ -74,14 +75,20 @@ def own(project: "Project", rows: Any, now: Micros) -> list[Scenario]:
 def _judged(project: "Project", rows: Any, now: Micros) -> _Judged:
     incumbent = project.incumbent()
     _, held_out = project.gate.split(project.known(rows, now))
+    held_out = asking.bounded(project, held_out, [incumbent, *_names(project, incumbent)])
     signature = project.version(incumbent).signature
-    said = project.predict(incumbent, held_out.columns(signature))
+    said, _ = asking.of(project, incumbent, held_out.columns(signature), now)
     return _Judged(held_out, held_out.truth(signature), said, incumbent)
 
 
-def _others(project: "Project", judged: _Judged) -> Iterator[tuple[str, Floats]]:
-    """The latest versions that answer new rows, beside the incumbent, and what they say."""
+def _names(project: "Project", incumbent: str) -> list[str]:
+    """The latest versions that answer new rows, beside the incumbent."""
     versions = project.roles().versions
-    names = [name for name, one in versions.items() if one.answers and name != judged.incumbent]
-    for name in names[-MOST_OTHERS:]:
-        yield name, project.predict(name, judged.rows.columns(versions[name].signature))
+    return [name for name, one in versions.items() if one.answers and name != incumbent][-MOST_OTHERS:]
+
+
+def _others(project: "Project", judged: _Judged, now: Micros) -> Iterator[tuple[str, Floats]]:
+    """What they say."""
+    for name in _names(project, judged.incumbent):
+        signature = project.version(name).signature
+        yield name, asking.of(project, name, judged.rows.columns(signature), now)[0]

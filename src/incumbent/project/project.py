@@ -22,6 +22,7 @@ from incumbent.errors import ConfigError, DataError
 from incumbent.loop import erase, held, keep, promote
 from incumbent.loop.fold import roles as fold
 from incumbent.loop.log import privacy
+from incumbent.project import asking
 from incumbent.project.baseline import Baseline
 from incumbent.project.bringing import bring, export
 from incumbent.project.code import Code, open_code
@@ -36,6 +37,7 @@ from incumbent.project.trials import Live
 from incumbent.project.upkeep import Upkeep
 from incumbent.records import DAY, Evidence, Micros, Roles, Signature, Version
 from incumbent.runtimes import frames
+from incumbent.runtimes.artefact import GoldenGap
 from incumbent.runtimes.base import Columns, Floats, Predictor, checked, n_rows
 from incumbent.stats import metrics
 from incumbent.steps.live import why
@@ -230,27 +232,31 @@ class Project:
         Without evidence it is a person's decision: a verdict of the gate that stands against the version refuses it,
         unless `override` says on the ledger that it is not followed.
         """
-        promote.answering(self.roles(), name)
-        self.predictor(name)
+        promote.promotable(self.roles(), name)
         now = self.clock() if now is None else now
+        gap = self._proved(name)
         if evidence is None:
             held.settle(self.facts.ledger, name, overrides=override, at=now, actor=self.actor, reason=reason)
         promote.promote(
             self.facts.ledger, self.roles(), name, at=now, actor=self.actor, reason=reason, evidence=evidence
         )
+        asking.alarm(self, name, gap, now)
 
     def rollback(self, reason: str, *, evidence: Evidence | None = None, now: Micros | None = None) -> None:
         """Take the incumbent back: what was served before it answers again, once it repeated its golden rows."""
         now = self.clock() if now is None else now
+        gaps: dict[str, GoldenGap | None] = {}
         promote.roll_back(
             self.facts.ledger,
             self.roles(),
-            lambda version: self._prove(version),
+            lambda version: gaps.update({version.name: self._prove(version)}),
             at=now,
             actor=self.actor,
             reason=reason,
             evidence=evidence,
         )
+        for name, gap in gaps.items():
+            asking.alarm(self, name, gap, now)
 
     # --- what is kept
 
@@ -336,8 +342,13 @@ class Project:
             raise ConfigError("task.code is not set: there is no train() to call. Write one, and name its file.")
         return self.code
 
-    def _prove(self, version: Version) -> None:
+    def _prove(self, version: Version) -> GoldenGap | None:
         before = self._opened.pop(version.name, None)
         if isinstance(before, Contained):
             before.close()
-        self.predictor(version.name)
+        return self._proved(version.name)
+
+    def _proved(self, name: str) -> GoldenGap | None:
+        """It loads and repeats its golden rows; one behind an address answers them, in whatever way (the gap)."""
+        self.predictor(name)
+        return asking.gap(self, name) if asking.is_remote(self.version(name)) else None

@@ -4,6 +4,7 @@ In: a model and the rows that it was trained on. Out: a Version on the ledger, w
 a compiled twin where one was proved. Promotes nothing.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from incumbent.loop import promote
 from incumbent.project.rows import Rows
 from incumbent.records import Json, Micros, Signature, Version
 from incumbent.runtimes import artefact, kinds, schema
-from incumbent.runtimes.base import Columns
+from incumbent.runtimes.base import Columns, Remote
 from incumbent.runtimes.rule import Rule
 from incumbent.stats import drift
 
@@ -36,10 +37,36 @@ def register(
     """See `Project.register`."""
     now = project.clock() if now is None else now
     trained = project.rows(now).labelled(now) if rows is None else project.read(rows)
+    drafted = draft(project, model, trained, description=description, recipe=recipe, parent=parent, runtime=runtime)
+    return enter(project, drafted, now)
+
+
+def enter(project: "Project", drafted: Version, now: Micros) -> Version:
+    """Give a draft the next name, and write it on the ledger."""
+    roles = project.roles()
+    version = replace(drafted, name=promote.next_version(roles))
+    promote.register(
+        project.facts.ledger, roles, version, at=now, actor=project.actor, reason=version.description
+    )
+    return version
+
+
+def draft(
+    project: "Project",
+    model: Any,
+    trained: Rows,
+    *,
+    description: str = "",
+    recipe: str = "external",
+    parent: str | None = None,
+    runtime: str | None = None,
+    signature: Signature | None = None,
+) -> Version:
+    """A version that is stored and proved, and has no name yet: no ledger knows of it."""
     if not len(trained):
         raise DataError("found no labelled row, expected the rows that the model was trained on")
-    signature = model.signature if isinstance(model, Rule) else project.signature(trained)
-    roles = project.roles()
+    if signature is None:
+        signature = model.signature if isinstance(model, Rule) else project.signature(trained)
     sample = _spread(trained, 4_000)
     columns = sample.columns(signature)
     saved = artefact.save(
@@ -53,9 +80,10 @@ def register(
         schema=schema.of(trained.training_frame()).to_json(),
         facts={"n_rows": len(trained), "since": int(trained.at[0]), "until": int(trained.at[-1]), "recipe": recipe},
         contain=containing(project.config),
+        remote=Remote(project.config.baseline),
     )
-    version = Version(
-        name=promote.next_version(roles),
+    return Version(
+        name="",
         runtime=saved.runtime,
         manifest=saved.manifest,
         signature=signature,
@@ -66,8 +94,6 @@ def register(
         n_rows=len(trained),
         description=description,
     )
-    promote.register(project.facts.ledger, roles, version, at=now, actor=project.actor, reason=description)
-    return version
 
 
 def _spread(rows: Rows, most: int) -> Rows:

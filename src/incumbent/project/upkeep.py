@@ -15,6 +15,7 @@ import numpy as np
 
 from incumbent.errors import NotEnoughData, StoreLocked
 from incumbent.loop import decide, keep, outcome, promote
+from incumbent.project import asking
 from incumbent.project.rows import Rows
 from incumbent.project.served import joined, served_rows
 from incumbent.records import DAY, Decision, Evidence, Micros, Roles, moment
@@ -41,6 +42,7 @@ class Upkeep:
         self.project = project
         self.feed: Feed | None = None
         self._served: tuple[Micros, Rows | None] = (-1, None)
+        self._watched_at: Micros | None = None
 
     def tick(self, *, now: Micros | None = None) -> list[Decision]:
         """Look at the trial and the watch, refit what is due, draw rows for review, move and delete old days; the
@@ -110,6 +112,9 @@ class Upkeep:
         if roles.incumbent is None:
             return []
         outcome.settle(project.facts.log, roles.versions[roles.incumbent].signature, project.metric)
+        if self._watched_at is None or now - self._watched_at >= asking.HOUR:
+            asking.watch(project, roles, now)
+            self._watched_at = now
         decisions = project.live.act(now)
         if project.roles().trial is None:  # a new incumbent would take the trial's question away: the refit waits
             decisions += [self._refit(cause, now) for cause in self.due(now)[:1]]

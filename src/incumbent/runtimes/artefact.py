@@ -27,13 +27,14 @@ from incumbent.errors import (
 )
 from incumbent.records import Json, Signature
 from incumbent.runtimes import signature as signatures
-from incumbent.runtimes.base import Columns, Floats, Opening, Predictor, checked, n_rows
+from incumbent.runtimes.base import Columns, Floats, Opening, Predictor, Remote, checked, n_rows
 from incumbent.runtimes.kinds import (
     CODE,
     GENERAL,
     LOADERS,
     PACKERS,
     PROOF,
+    REMOTE,
     TWINS,
     TWINS_OF,
     callable_at,
@@ -76,6 +77,7 @@ def save(
     profile: Mapping[str, Json] | None = None,
     schema: Mapping[str, Json] | None = None,
     contain: Contain | None = None,
+    remote: Remote | None = None,
 ) -> Saved:
     """Store a model as blobs and prove that it loads and answers.
 
@@ -89,7 +91,7 @@ def save(
     """
     if not n_rows(sample):
         raise DataError("found no row, expected training rows: some of them become the golden rows")
-    opening = Opening(signature, versions, schema, vouched=True, blobs=blobs)
+    opening = Opening(signature, versions, schema, vouched=True, blobs=blobs, remote=remote)
     part, content = runtime_in(PACKERS, runtime)(model, opening)
     golden = _spread(sample, versions.golden_rows)
     with ExitStack() as stack:
@@ -157,15 +159,23 @@ def open_bytes(part: str, content: bytes, opening: Opening) -> Predictor:
 
 
 def open_version(
-    blobs: Blobs, digest: str, versions: Versions, known: Collection[str] = (), *, contained: bool = False
+    blobs: Blobs,
+    digest: str,
+    versions: Versions,
+    known: Collection[str] = (),
+    *,
+    contained: bool = False,
+    remote: Remote | None = None,
 ) -> Predictor:
     """The predictor that answers for this manifest, after it repeated its golden rows.
 
-    `known` are hashes that our own ledger names (of manifests, or of pickles): nothing else unpickles or runs code.
-    `contained` says that this process is there for this version alone (see `Opening`). Raises
-    StoreDamaged, ArtefactRefused, MissingExtra, or GoldenMismatch with the row, what was stored and what was found.
+    `known` are hashes that our own ledger names (of manifests, or of pickles): nothing else unpickles, runs code or is
+    asked over a network. `contained` says that this process is there for this version alone, `remote` how another
+    machine is asked (see `Opening`). Raises StoreDamaged, ArtefactRefused, MissingExtra, or GoldenMismatch with the
+    row, what was stored and what was found. One that asks another machine is not asked here: see `golden_gap`.
     """
-    return open_part(blobs, digest, str(manifest(blobs, digest)["serves"]), versions, known, contained=contained)
+    part = str(manifest(blobs, digest)["serves"])
+    return open_part(blobs, digest, part, versions, known, contained=contained, remote=remote)
 
 
 def open_native(blobs: Blobs, digest: str, versions: Versions, known: Collection[str] = ()) -> Predictor:
@@ -175,15 +185,24 @@ def open_native(blobs: Blobs, digest: str, versions: Versions, known: Collection
 
 
 def open_part(
-    blobs: Blobs, digest: str, part: str, versions: Versions, known: Collection[str] = (), *, contained: bool = False
+    blobs: Blobs,
+    digest: str,
+    part: str,
+    versions: Versions,
+    known: Collection[str] = (),
+    *,
+    contained: bool = False,
+    remote: Remote | None = None,
 ) -> Predictor:
     """The predictor in one part of a version, after it repeated its golden rows. Errors as for `open_version`."""
     found = manifest(blobs, digest)
     signature = signatures.from_json(found["signature"])
     sha = found["parts"][part]
     vouched = digest in known or sha in known
-    opening = Opening(signature, versions, found["schema"], vouched, blobs, contained)
+    opening = Opening(signature, versions, found["schema"], vouched, blobs, contained, remote)
     predictor: Predictor = runtime_in(LOADERS, part)(_blob(blobs, sha, part), opening)
+    if part in REMOTE:
+        return predictor
     stored = golden(blobs, digest)
     replay(predictor, stored["rows"], stored["outputs"][part], part, found["libraries"])
     return predictor
@@ -225,8 +244,8 @@ def replay(
     expected = np.asarray(stored, dtype=np.float64)
     found = answers(predictor, signatures.to_columns(rows, predictor.signature))
     tolerance = 1e-5 if part.endswith(_FLOAT32) else 1e-6
-    scale = 1.0 if predictor.signature.classifies else np.maximum(1.0, np.abs(expected))
-    wrong = np.argwhere((np.abs(found - expected) > tolerance * scale).reshape(len(rows), -1).any(axis=1))
+    allowed = _tolerance(expected, part, predictor.signature)
+    wrong = np.argwhere((np.abs(found - expected).reshape(len(rows), -1) > allowed).any(axis=1))
     if not wrong.size:
         return
     row, changed = int(wrong[0, 0]), _changed(recorded)
@@ -236,6 +255,29 @@ def replay(
         + (f"Since then changed: {', '.join(changed)}." if changed else "No library changed.")
         + " Register it anew, or install the libraries that it was made with."
     )
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenGap:
+    """How many golden rows a version answers otherwise than when it was registered, of how many, and by how much at
+    most; `today` (n, …) is what it says now."""
+
+    differ: int
+    rows: int
+    most: float
+    today: Floats
+
+
+def golden_gap(blobs: Blobs, digest: str, predictor: Predictor) -> GoldenGap:
+    """Ask a version about its golden rows. Raises what the predictor raises, ArtefactRefused or BadOutput where that is
+    no answer."""
+    stored = golden(blobs, digest)
+    part = str(manifest(blobs, digest)["serves"])
+    expected = np.asarray(stored["outputs"][part], dtype=np.float64)
+    today = answers(predictor, signatures.to_columns(stored["rows"], predictor.signature))
+    away = np.abs(today - expected).reshape(len(expected), -1).max(axis=1) if len(expected) else np.zeros(0)
+    wrong = away > _tolerance(expected, part, predictor.signature).reshape(-1)
+    return GoldenGap(int(wrong.sum()), len(expected), float(away.max(initial=0.0)), today)
 
 
 def answers(predictor: Predictor, columns: Columns) -> Floats:
@@ -282,6 +324,14 @@ def libraries() -> dict[str, str]:
 def changed_libraries(blobs: Blobs, digest: str) -> list[str]:
     """What is another version here than when this manifest was made ("numpy 2.1.0 → 2.4.1")."""
     return _changed(manifest(blobs, digest)["libraries"])
+
+
+def _tolerance(expected: Floats, part: str, signature: Signature) -> Floats:
+    """(n, 1) how far each row may be off: 1e-6, 1e-5 in float32; of numbers above 1, times the number."""
+    tolerance = 1e-5 if part.endswith(_FLOAT32) else 1e-6
+    if signature.classifies:
+        return np.full((len(expected), 1), tolerance)
+    return tolerance * np.maximum(1.0, np.abs(expected)).reshape(len(expected), -1)
 
 
 def _changed(recorded: Mapping[str, str]) -> list[str]:

@@ -8,14 +8,14 @@ number a row, a predictor may take them as one matrix (`TakesMatrix`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from incumbent.config import Versions
+from incumbent.config import Baseline, Versions
 from incumbent.errors import BadOutput
 from incumbent.records import Json, Signature
 from incumbent.storage.base import Blobs
@@ -64,13 +64,22 @@ def takes_matrix(predictor: object) -> TypeGuard[TakesMatrix]:
 
 
 @dataclass(frozen=True, slots=True)
+class Remote:
+    """How a version that asks another machine may ask: the settings of the address, and how long an answer may take
+    (`deadline_ms`, 0: as long as these settings say, because a judge asks and nobody waits)."""
+
+    asked: Baseline = field(default_factory=Baseline)
+    deadline_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Opening:
     """What a runtime is told beside the bytes of a part.
 
     `schema` is the kind of DataFrame and the dtypes that the version was trained on (`runtimes.schema.Schema` as
     JSON; None: not recorded). `vouched` is True when our own ledger names these bytes: without it no pickle loads and
     no code runs. `blobs` holds the files that a part of several files names. `contained` is True in a process that is
-    there for this version alone: code runs nowhere else.
+    there for this version alone: code runs nowhere else. `remote` is for a version behind an address.
     """
 
     signature: Signature
@@ -79,6 +88,7 @@ class Opening:
     vouched: bool = False
     blobs: Blobs | None = None
     contained: bool = False
+    remote: Remote | None = None
 
 
 def n_rows(columns: Columns) -> int:

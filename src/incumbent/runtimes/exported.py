@@ -182,6 +182,8 @@ def _check_parts(found: Exported) -> None:
     """The parts are such that we know, the one that answers is one of them, the runtime is that of the native one."""
     parts, runtime, serves = found.manifest["parts"], found.manifest["runtime"], found.manifest["serves"]
     native = [name for name in parts if name not in kinds.TWINS]
+    if kinds.REMOTE & set(parts):
+        raise ArtefactRefused("found an address, which is no model: name it in baseline.url, where it is asked from")
     modules = [kinds.LOADERS[name].split(":")[0] for name in native]
     if serves not in parts or modules != [kinds.PACKERS[runtime].split(":")[0]]:
         raise ArtefactRefused(f"found the parts {', '.join(parts)} served as {serves}, expected those of {runtime}")

@@ -19,6 +19,8 @@ PACKERS: Mapping[str, str] = {
     "xgboost": "incumbent.runtimes.xgboost:pack",
     "catboost": "incumbent.runtimes.catboost:pack",
     "pyfunc": "incumbent.runtimes.pyfunc:pack",
+    "endpoint": "incumbent.runtimes.endpoint:pack",
+    "reference": "incumbent.runtimes.reference:pack",
 }
 """Runtime name -> `pack(model, opening) -> (name of the part, its bytes)`."""
 
@@ -35,6 +37,8 @@ LOADERS: Mapping[str, str] = {
     "model.xgboost.ubj": "incumbent.runtimes.xgboost:load",
     "model.catboost.cbm": "incumbent.runtimes.catboost:load",
     "pyfunc.json": "incumbent.runtimes.pyfunc:load",
+    "endpoint.json": "incumbent.runtimes.endpoint:load",
+    "reference.json": "incumbent.runtimes.reference:load",
 }
 """Name of a part -> `load(content, opening) -> Predictor`."""
 
@@ -59,6 +63,10 @@ INLINE = frozenset({"rule.json", "model.onnx", "model.lightgbm.txt", *TWINS})
 
 CODE = frozenset({"pyfunc.json"})
 """Parts that are somebody's code: they are opened in a process of their own, never in this one."""
+
+REMOTE = frozenset({"endpoint.json"})
+"""Parts that ask another machine. What they say may change from one day to the next and may not come at all, so that
+nothing is asked when they are opened: their golden rows are for who judges (`golden_gap` of `artefact`)."""
 
 EXTRAS: Mapping[str, str] = {"xgboost": "xgboost", "catboost": "catboost"}
 """Package -> the extra that brings it, where that is not `all`."""

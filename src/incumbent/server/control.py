@@ -41,7 +41,7 @@ def promote(
 
     DecisionRefused where a verdict of the gate stands against it, unless `override` says that it is not followed.
     """
-    proves(ledgers.answering(fold(facts.ledger.events()), version))
+    proves(ledgers.promotable(fold(facts.ledger.events()), version))
     held.settle(facts.ledger, version, overrides=override, at=at, actor=actor, reason=reason)
     roles = fold(facts.ledger.events())
     return ledgers.promote(facts.ledger, roles, version, at=at, actor=actor, reason=reason)

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from incumbent import config as configuration
 from incumbent.config import Config
-from incumbent.engines.contained import Contained, open_predictor
+from incumbent.engines import contained
 from incumbent.errors import IncumbentError, VersionError
 from incumbent.records import Version
-from incumbent.runtimes import artefact
+from incumbent.runtimes import artefact, kinds
+from incumbent.runtimes.base import Remote
 from incumbent.storage.base import Blobs
 from incumbent.storage.opening import open_blobs
 
@@ -28,9 +29,7 @@ def here(config: Config, blobs: Blobs) -> Proves:
     """Load and prove in this process."""
 
     def prove(version: Version) -> None:
-        predictor = open_predictor(config, version.manifest)
-        if isinstance(predictor, Contained):
-            predictor.close()
+        contained.prove(config, version.manifest)
 
     return prove
 
@@ -54,7 +53,12 @@ def apart(config: Config, patience_s: float = PATIENCE_S) -> Proves:
 def _main(folder: str, manifest: str) -> int:
     try:
         config = configuration.load(Path(folder))
-        artefact.open_version(open_blobs(config), manifest, config.versions, known=(manifest,), contained=True)
+        blobs, remote = open_blobs(config), Remote(config.baseline)
+        opened = artefact.open_version(
+            blobs, manifest, config.versions, known=(manifest,), contained=True, remote=remote
+        )
+        if artefact.manifest(blobs, manifest)["serves"] in kinds.REMOTE:
+            artefact.golden_gap(blobs, manifest, opened)
     except IncumbentError as error:
         print(json.dumps({"error": f"{type(error).__name__}: {error}"}))
         return error.exit_code

@@ -13,7 +13,7 @@ from incumbent.clock import wall
 from incumbent.config import Config, Plan
 from incumbent.loop.delivered import Delivered, delivered
 from incumbent.loop.fold import roles as fold
-from incumbent.loop.sentences import sentence
+from incumbent.loop.sentences import sentence, to_beat
 from incumbent.readiness import Card
 from incumbent.records import Event, Json, Micros, Roles, Step, Version
 from incumbent.storage.opening import Facts
@@ -79,7 +79,7 @@ def page(facts: Facts, config: Config, before: int | None = None, every: bool = 
         "trial": _trial(roles, found),
         "watch": _watch(roles, events),
         "steps": [_step(found, name, question, command) for name, question, command in STEPS],
-        "plan": plan(config),
+        "plan": plan(config, roles),
         "delivered": expected(value),
         "readiness": _short(readiness.card(config, facts, wall(), events, totals, value)),
         "pictures": pictures(config, facts),
@@ -115,11 +115,13 @@ def card(version: Version) -> dict[str, Json]:
         "trained_until": version.trained_until,
         "n_rows": version.n_rows,
         "answers": version.answers,
+        "in_place": version.in_place,
     }
 
 
-def plan(config: Config) -> list[dict[str, Json]]:
-    """The answers of the onset. `answer` is None where nothing was said; `write` says what to write."""
+def plan(config: Config, roles: Roles) -> list[dict[str, Json]]:
+    """The answers of the onset. `answer` is None where nothing was said; `write` says what to write; `versions` what is
+    registered to be beaten."""
     hints = get_type_hints(Plan)
     told = []
     for setting, answer in config.plan.answers():
@@ -130,6 +132,7 @@ def plan(config: Config) -> list[dict[str, Json]]:
             "question": setting.metadata["sentence"],
             "answer": f"{answer} {unit}".strip() if answer else None,
             "write": f"{setting.name} = {example}",
+            "versions": to_beat(roles) if setting.name == "beat" else [],
         })  # fmt: skip
     return told
 

@@ -50,7 +50,10 @@ def last_look(found: Sequence[Found], trial: Trial) -> Found | None:
 
 def about(found: Sequence[Found], version: str) -> list[Found]:
     """Every evidence that judges a version or compares with it, the newest first."""
-    return [one for one in reversed(found) if version in (one.evidence.subject, one.evidence.reference)]
+    return [
+        one for one in reversed(found)
+        if version in (one.evidence.subject, one.evidence.reference, one.evidence.numbers.get("version"))
+    ]  # fmt: skip
 
 
 def without_earlier_looks(found: Sequence[Found]) -> list[Found]:

@@ -175,9 +175,10 @@ def _evidence(
 ) -> Evidence:
     score = ordered[place]
     found, rule = score.found, score.rule
+    beside = "existing" if score.existing else "reference"
     numbers: dict[str, Json] = {
-        "rank": ranks[id(score)], "rule": rule.spec["rule"] if rule else "reference",
-        "role": rule.role if rule else "reference", "metric": metric.name, "value": found.value,
+        "rank": ranks[id(score)], "rule": rule.spec["rule"] if rule else beside,
+        "role": rule.role if rule else beside, "metric": metric.name, "value": found.value,
         "lower": found.lower, "upper": found.upper, "perfect": metric.perfect, "n_rows": found.n_rows,
         "n_blocks": found.n_blocks, "scaled": score.scaled, "season": rule.season if rule else 0,
         "origins": list(score.origins), "warnings": warned if place == 0 else [],
@@ -194,11 +195,12 @@ def _evidence(
 
 
 def _verdict(place: int, score: Score) -> str:
-    """best, beaten, listed (a small model) or reference (it cannot answer new rows)."""
+    """best, beaten, listed (a small model), existing (a system in place that answers new rows) or reference (one that
+    does not)."""
     if place == 0:
         return "best"
     if score.rule is None:
-        return "reference"
+        return "existing" if score.existing else "reference"
     return "listed" if score.rule.role == "simple" else "beaten"
 
 

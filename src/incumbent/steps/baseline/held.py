@@ -48,13 +48,14 @@ class Reference:
     """What somebody else says of held-out rows: a system that is in place, a function, a model behind an address.
 
     `output` is (k, n_classes) probabilities or (k,) numbers for the rows at the places `rows` (k,); None: all of them.
-    `facts` go into the evidence.
+    `facts` go into the evidence. `answers`: it may be asked about new rows too.
     """
 
     name: str
     output: Floats
     rows: Ints | None = None
     facts: Mapping[str, Json] = field(default_factory=dict)
+    answers: bool = False
 
 
 def evenly(n_rows: int, most: int) -> Ints:

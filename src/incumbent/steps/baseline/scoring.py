@@ -31,7 +31,7 @@ class Score:
     """The held-out value of the metric for one rule (or reference: `rule` is None), with its 95 % interval.
 
     `scaled` is the loss as a share of the last value's, the mean over the series: 0.7 is 30 % less. `origins` are the
-    values from each origin, the earliest first.
+    values from each origin, the earliest first. `existing`: a reference that answers new rows.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Score:
     scaled: float | None = None
     origins: tuple[float | None, ...] = ()
     facts: Mapping[str, Json] = field(default_factory=dict)
+    existing: bool = False
 
     @property
     def may_answer(self) -> bool:
@@ -115,7 +116,7 @@ def _referred(
         raise DataError(f"{reference.name}: {error}") from error
     blocks = None if held.blocks is None else held.blocks[places]
     found = measured(metric, output, truth[places], blocks)
-    return Score(reference.name, None, found, facts=reference.facts)
+    return Score(reference.name, None, found, facts=reference.facts, existing=reference.answers)
 
 
 def _scaled(score: Score, last: Score, metric: Metric, series: Ints | None) -> float | None:

@@ -2,7 +2,9 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from incumbent.config import Baseline
 from incumbent.errors import ConfigError, DataError
-from incumbent.project import endpoint
+from incumbent.runtimes import endpoint
 
 ROWS = [{"x": float(i), "shop": None} for i in range(5)]
 Reply = Callable[[Any], tuple[int, bytes]]
@@ -23,6 +25,7 @@ class System:
         self.reply: Reply = lambda asked: (200, json.dumps({"predictions": [0.5] * len(asked["rows"])}).encode())
         self.asked: list[Any] = []
         self.tokens: list[str | None] = []
+        self.drip_s = 0.0
         system = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -36,7 +39,10 @@ class System:
                     self.send_header("Location", "/elsewhere")
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                self.wfile.write(content)
+                for part in [content[i : i + 1] for i in range(len(content))] if system.drip_s else [content]:
+                    with suppress(OSError):  # who asked has gone
+                        self.wfile.write(part)
+                    time.sleep(system.drip_s)
 
             def log_message(self, *args: Any) -> None:
                 """Nothing is written to standard error."""
@@ -144,13 +150,20 @@ def test_a_system_that_hangs_is_given_up(system: System) -> None:
 
 
 def test_all_questions_together_have_their_time(system: System) -> None:
-    """A clock that runs 10 s a question: the third is over the 25 s."""
-    at = iter(range(0, 1000, 10))
+    """A clock that runs 10 s a question: the answer to the third comes after the 25 s."""
     with pytest.raises(DataError, match=r"baseline\.url_total_s = 25 s"):
         endpoint.ask(
-            Baseline(url=system.url, url_batch=1, url_total_s=25.0), ROWS, clock=lambda: float(next(at))
-        )
-    assert len(system.asked) == 2
+            Baseline(url=system.url, url_batch=1, url_total_s=25.0), ROWS, clock=lambda: 10.0 * len(system.asked),
+            pause=lambda seconds: None,
+        )  # fmt: skip
+    assert len(system.asked) == 3
+
+
+def test_a_body_that_comes_byte_by_byte_is_given_up(system: System) -> None:
+    """The time is that of the whole answer: a byte now and then does not begin it anew."""
+    system.drip_s = 0.02
+    with pytest.raises(DataError, match=r"not done after baseline\.url_total_s|no answer within"):
+        ask(system, url_total_s=0.1, url_retries=0)
 
 
 def test_nobody_there_is_said() -> None:
