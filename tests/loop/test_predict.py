@@ -1,6 +1,7 @@
 """The first version in order that answers in time and in shape wins; a breaker spares the one that keeps failing."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -311,6 +312,43 @@ def test_a_prompt_version_that_turns_out_slow_gets_a_thread() -> None:
 
 
 # --- the breaker alone
+
+class Piped(Scripted):
+    """An engine whose answer comes through a pipe that the loop watches."""
+
+    ailing = False
+
+    def begin(self, columns: Columns) -> int | None:
+        self.reads, self.writes = os.pipe()
+        os.write(self.writes, b"0.25")
+        return self.reads
+
+    def end(self) -> Floats | None:
+        p = float(os.read(self.reads, 10))
+        return np.array([[1 - p, p]])
+
+    def late(self, deadline_ms: float) -> PredictTimeout:
+        return PredictTimeout("late")
+
+    def mend(self) -> None:
+        return None
+
+
+def test_a_lane_that_is_left_is_watched_no_more() -> None:
+    """The descriptor of an engine that is closed belongs to somebody else's connection soon."""
+
+    async def ask() -> None:
+        engine = Piped("v1", prompt=False)
+        asking = Asking(engine)
+        asking.ask(("v1",), "a")
+        await until(lambda: "a" in asking.said)
+        assert asking.said == {"a": ("v1", None, 0.25)}
+        asking.lanes["v1"].leave()
+        assert not asyncio.get_running_loop().remove_reader(engine.reads)
+        for descriptor in (engine.reads, engine.writes):
+            os.close(descriptor)
+
+    asyncio.run(ask())
 
 
 def called(breaker: Breaker, good: bool) -> None:

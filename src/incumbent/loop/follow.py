@@ -110,11 +110,14 @@ class Follower:
             return True
 
     def give_back(self) -> None:
-        """Close the engines that no state has a use for any more."""
+        """Close the engines that no state has a use for any more. On the loop, where one runs."""
         done = [state for state in self.retired if not state.open]
         self.retired = [state for state in self.retired if state.open]
         used = {id(each) for state in (*self.retired, self.state) for each in _engines(state)}
         unused = {id(e): e for state in done for e in _engines(state) if id(e) not in used}
+        for each in unused.values():
+            if isinstance(each, predict.Lane):
+                each.leave()
         if unused and self.loop is not None and self.loop.is_running():
             self.loop.run_in_executor(None, _close, list(unused.values()))  # a process takes its time to end
         else:

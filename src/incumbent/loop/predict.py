@@ -241,6 +241,7 @@ class Lane:
         self._thread: ThreadPoolExecutor | None = None
         self._waited = engine if isinstance(engine, Waited) else None
         self._watched: int | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._flight: _Flight | None = None
         self._done: Callable[..., None] | None = None
 
@@ -275,6 +276,14 @@ class Lane:
             self._unwatch()  # the thread reads the same pipe
             self._beside(lambda: self._call(columns, left_ms), lambda said: self._finished(groups, said, done))
 
+    def leave(self) -> None:
+        """The loop looks at the engine no more. Called on the loop, before `close`: a descriptor that is closed while
+        it is watched belongs to somebody else's connection soon."""
+        if self._flight is not None:
+            self._flight.timer.cancel()
+            self._flight = None
+        self._unwatch()
+
     def close(self) -> None:
         """Give back the engine and the thread."""
         if self._thread is not None:
@@ -308,7 +317,7 @@ class Lane:
             return False
         if watched != self._watched:
             loop.add_reader(watched, self._readable, engine)
-            self._watched = watched
+            self._watched, self._loop = watched, loop
         return True
 
     def _readable(self, engine: Waited) -> None:
@@ -339,9 +348,9 @@ class Lane:
             self._finished(flight.groups, said, flight.done)
 
     def _unwatch(self) -> None:
-        if self._watched is not None:
-            asyncio.get_running_loop().remove_reader(self._watched)
-            self._watched = None
+        if self._watched is not None and self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(self._watched)
+        self._watched = None
 
     def _mended(self) -> None:
         self.busy = False
