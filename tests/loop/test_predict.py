@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from incumbent.errors import BadOutput, EngineDied, PredictError, PredictTimeout
-from incumbent.loop.predict import SLOW_CALLS, SLOW_S, Block, Breaker, Chain, Group, Lane
+from incumbent.loop.predict import SLOW_CALLS, SLOW_S, Block, Chain, Group, Lane
 from incumbent.records import Column, Signature
 from incumbent.runtimes.base import Columns, Floats
 from incumbent.runtimes.table import Table
@@ -311,8 +311,6 @@ def test_a_prompt_version_that_turns_out_slow_gets_a_thread() -> None:
     asyncio.run(run())
 
 
-# --- the breaker alone
-
 class Piped(Scripted):
     """An engine whose answer comes through a pipe that the loop watches."""
 
@@ -349,101 +347,3 @@ def test_a_lane_that_is_left_is_watched_no_more() -> None:
             os.close(descriptor)
 
     asyncio.run(ask())
-
-
-def called(breaker: Breaker, good: bool) -> None:
-    assert breaker.allows()
-    breaker.report(good)
-
-
-def test_half_of_twenty_calls_open_it() -> None:
-    """Failures that alternate with successes never are 5 in a row: the share opens it, not before 20 calls."""
-    breaker = Breaker(Clock())
-    for i in range(19):
-        called(breaker, good=i % 2 == 1)
-        assert breaker.state == "closed"
-    called(breaker, good=True)
-    assert breaker.state == "closed"  # 10 of 20 failed, but the last call was good
-    called(breaker, good=False)
-    assert breaker.state == "open"  # 11 of 21
-
-
-def test_the_window_forgets() -> None:
-    """Failures older than 30 s do not count: there is no lifetime rate."""
-    clock = Clock()
-    breaker = Breaker(clock)
-    for _ in range(4):
-        for i in range(12):
-            called(breaker, good=i % 3 != 0)
-        clock.now += 31
-    for i in range(18):
-        called(breaker, good=i % 2 == 0)
-    assert breaker.state == "closed"
-
-
-def test_exactly_one_probe_at_a_time() -> None:
-    """Half-open: the second caller is turned away until the first has reported."""
-    clock = Clock()
-    breaker = Breaker(clock)
-    for _ in range(5):
-        called(breaker, good=False)
-    assert not breaker.allows()
-    clock.now += 30
-    assert breaker.allows()
-    assert not breaker.allows()
-    breaker.report(True)
-    assert breaker.allows()
-
-
-def test_three_good_probes_close_it() -> None:
-    """Two are not enough, and one failure opens it again."""
-    clock = Clock()
-    breaker = Breaker(clock)
-    for _ in range(5):
-        called(breaker, good=False)
-    clock.now += 30
-    called(breaker, good=True)
-    called(breaker, good=True)
-    assert breaker.state == "half_open"
-    called(breaker, good=True)
-    assert breaker.state == "closed"
-
-
-def test_a_bad_probe_opens_it_again() -> None:
-    """Two good probes before it count for nothing."""
-    clock = Clock()
-    breaker = Breaker(clock)
-    for _ in range(5):
-        called(breaker, good=False)
-    clock.now += 30
-    for good in (True, True, False):
-        called(breaker, good)
-    assert breaker.state == "open"
-
-
-def test_the_third_opening_in_ten_minutes_latches() -> None:
-    """It stays shut, however long one waits, until the version is loaded anew."""
-    clock = Clock()
-    breaker = Breaker(clock)
-    for _ in range(5):
-        called(breaker, good=False)
-    for _ in range(2):
-        clock.now += 30
-        called(breaker, good=False)
-    clock.now += 100_000
-    assert breaker.state == "latched"
-    assert not breaker.allows()
-    breaker.reset()
-    assert breaker.allows()
-
-
-def test_three_openings_in_more_than_ten_minutes_do_not_latch() -> None:
-    """The openings are counted in a window too."""
-    clock = Clock()
-    breaker = Breaker(clock)
-    for _ in range(5):
-        called(breaker, good=False)
-    for _ in range(4):
-        clock.now += 301
-        called(breaker, good=False)
-    assert breaker.state == "open"

@@ -11,26 +11,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from incumbent.engines.base import Engine, Waited
 from incumbent.errors import EngineDied, PredictError, PredictTimeout, RowError
+from incumbent.loop.breaker import Breaker, State
 from incumbent.records import Signature
 from incumbent.runtimes.base import Columns, Floats
 from incumbent.runtimes.signature import to_columns
 from incumbent.runtimes.table import joined, take
 
-WINDOW_S = 30.0
-LEAST_CALLS = 20
-FAILING_SHARE = 0.5
-IN_A_ROW = 5
-OPEN_S = 30.0
-PROBES = 3
-LATCH_OPENINGS = 3
-LATCH_S = 600.0
 MOST_ROWS = 5_000
 """Rows that a thread's lane takes at once."""
 SLOW_S = 0.025
@@ -38,92 +30,7 @@ SLOW_CALLS = 3
 """A prompt engine that took longer than SLOW_S in so many calls in a row would hold up everybody: it gets a thread."""
 
 _LOGGER = logging.getLogger("incumbent")
-State = Literal["closed", "open", "half_open", "latched"]
 _decode = msgspec.json.Decoder().decode
-
-
-@dataclass(slots=True)
-class Breaker:
-    """Remembers how a version's latest calls went, and says whether to call it.
-
-    Windows only, no lifetime rate: over 30 s and at least 20 calls it opens at half of them failed, and at 5
-    failures in a row. After 30 s open, one probe at a time: 3 good ones close it, a bad one opens it again.
-    The third opening inside 10 minutes latches it: it stays shut until `reset`, and the trial of its version
-    is over.
-    """
-
-    clock: Callable[[], float] = time.monotonic
-    _seconds: deque[list[int]] = field(default_factory=deque)  # [second, calls, failures]
-    _openings: deque[float] = field(default_factory=deque)
-    _in_a_row: int = 0
-    _opened: float | None = None
-    _probing: bool = False
-    _good_probes: int = 0
-    _latched: bool = False
-
-    @property
-    def state(self) -> State:
-        """closed: it is called; open: it is not; half_open: one probe is; latched: never again."""
-        if self._latched:
-            return "latched"
-        if self._opened is None:
-            return "closed"
-        return "half_open" if self.clock() - self._opened >= OPEN_S else "open"
-
-    def allows(self) -> bool:
-        """May the version be called now? Half-open, one caller hears yes until it reports."""
-        if self._opened is None:  # a latched one stays opened
-            return True
-        if self.state != "half_open" or self._probing:
-            return False
-        self._probing = True
-        return True
-
-    def report(self, succeeded: bool) -> None:
-        """How the call went that `allows` let pass."""
-        if self._opened is not None:
-            self._probed(succeeded)
-            return
-        now = self.clock()
-        second = int(now)
-        if not self._seconds or self._seconds[-1][0] != second:
-            self._seconds.append([second, 0, 0])
-            while self._seconds[0][0] <= second - WINDOW_S:
-                self._seconds.popleft()
-        self._seconds[-1][1] += 1
-        if succeeded:
-            self._in_a_row = 0
-            return
-        self._seconds[-1][2] += 1
-        self._in_a_row += 1
-        calls, failed = (sum(each[i] for each in self._seconds) for i in (1, 2))
-        if self._in_a_row >= IN_A_ROW or (calls >= LEAST_CALLS and failed >= FAILING_SHARE * calls):
-            self._open(now)
-
-    def reset(self) -> None:
-        """Forget everything, the latch too: the version was loaded anew."""
-        self._seconds.clear()
-        self._openings.clear()
-        self._in_a_row = self._good_probes = 0
-        self._opened, self._probing, self._latched = None, False, False
-
-    def _probed(self, succeeded: bool) -> None:
-        self._probing = False
-        if not succeeded:
-            self._open(self.clock())
-            return
-        self._good_probes += 1
-        if self._good_probes >= PROBES:
-            self._opened = None
-            self._seconds.clear()
-            self._in_a_row = 0
-
-    def _open(self, now: float) -> None:
-        self._opened, self._probing, self._good_probes = now, False, 0
-        self._openings.append(now)
-        while self._openings[0] <= now - LATCH_S:
-            self._openings.popleft()
-        self._latched = self._latched or len(self._openings) >= LATCH_OPENINGS
 
 
 class Block:
@@ -230,7 +137,7 @@ class Lane:
     thread waits. A prompt engine that turns out to be slow gets a thread too.
     """
 
-    def __init__(self, engine: Engine, breaker: "Breaker", deadline_ms: float, clock: Callable[[], float]) -> None:
+    def __init__(self, engine: Engine, breaker: Breaker, deadline_ms: float, clock: Callable[[], float]) -> None:
         self.engine, self.breaker = engine, breaker
         self.prompt = engine.prompt
         self.waiting: deque[tuple[Group, float]] = deque()
