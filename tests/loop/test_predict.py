@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from incumbent.errors import BadOutput, EngineDied, PredictError, PredictTimeout
-from incumbent.loop.predict import SLOW_CALLS, SLOW_S, Block, Chain, Group, Lane
+from incumbent.loop.predict import SLOW_CALLS, SLOW_S, Block, Call, Chain, Group, Lane
 from incumbent.records import Column, Signature
 from incumbent.runtimes.base import Columns, Floats
 from incumbent.runtimes.table import Table
@@ -307,6 +308,111 @@ def test_a_prompt_version_that_turns_out_slow_gets_a_thread() -> None:
         assert "later" not in asking.said
         await until(lambda: "later" in asking.said)
         asking.lanes["v2"].close()
+
+    asyncio.run(run())
+
+
+# --- asked and not heard
+
+
+class Calling(Asking):
+    """The same, with what each call said: (reason, p) a caller, and how long it took."""
+
+    def __init__(self, *engines: Any, deadline_ms: float = 100, clock: Callable[[], float] | None = None) -> None:
+        super().__init__(*engines, deadline_ms=deadline_ms, clock=clock)
+        self.chain = Chain(deadline_ms, self._served, self._failed, self.clock, self._heard)
+        self.lanes = {engine.version: self.chain.lane(engine) for engine in engines}
+        self.heard: dict[str, tuple[str | None, float | None]] = {}
+        self.took_s: list[float] = []
+
+    def _heard(self, call: Call, output: Floats | None) -> None:
+        (caller,) = call.callers
+        self.heard[caller] = call.reason, None if output is None else output[0, 1]
+        self.took_s.append(call.took_s)
+        assert caller not in self.said, "the incumbent is asked after it"
+
+    def call(self, *callers: str) -> None:
+        """One row for each caller: v3 is called, v2 (and then v1) answers."""
+        columns = Table(np.arange(float(len(callers))).reshape(-1, 1), ("x",))
+        block = Block(SIGNATURE, columns, [f'{{"x": {i}}}' for i in range(len(callers))])
+        none = [None] * len(callers)
+        group = Group(block, callers, [0] * len(callers), none, ("v2", "v1"), self.lanes, self.clock())
+        self.chain.call(group, "v3")
+
+
+def test_who_is_called_is_asked_and_another_answers() -> None:
+    """Each caller by itself, with what it said; the answer and its reason are the incumbent's."""
+    called = Scripted("v3", 0.9)
+    asking = Calling(called, Scripted("v2", 0.2))
+    asking.call("a", "b")
+    assert asking.heard == {"a": (None, 0.9), "b": (None, 0.9)}
+    assert asking.said == {"a": ("v2", None, 0.2), "b": ("v2", None, 0.2)}
+    assert called.seen == [[0.0], [1.0]]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(PredictError("no"), "error"), (PredictTimeout("late"), "timeout"), (BadOutput("nan"), "bad_output")],
+)
+def test_a_call_that_fails_is_no_fallback(error: PredictError, reason: str) -> None:
+    """The reason is the call's; one odd row is one caller's alone; the incumbent has none."""
+    asking = Calling(Scripted("v3", 0.9, script=[error]), Scripted("v2", 0.2))
+    asking.call("a", "b")
+    assert asking.heard == {"a": (reason, None), "b": (None, 0.9)}
+    assert asking.said == {"a": ("v2", None, 0.2), "b": ("v2", None, 0.2)}
+
+
+def test_who_is_not_loaded_or_spared_is_not_called() -> None:
+    """And the incumbent's own failure is its own: the next in order answers with its reason."""
+    asking = Calling(Scripted("v2", script=[PredictTimeout("late")]), Scripted("v1", 0.1))
+    asking.call("a")
+    assert (asking.heard, asking.said) == ({"a": ("not_loaded", None)}, {"a": ("v1", "timeout", 0.1)})
+    failing = Calling(Scripted("v3", script=[PredictError("no")] * 5), Scripted("v2"))
+    for i in range(6):
+        failing.call(f"{i}")
+    assert failing.heard["5"] == ("breaker_open", None) and failing.said["5"] == ("v2", None, 0.5)
+
+
+def test_a_call_is_waited_for_during_half_of_the_deadline() -> None:
+    """Whether it runs or waits for its turn; then nobody listens, and what it says later is nobody's."""
+    gate = Gate()
+
+    async def run() -> None:
+        slow = Scripted("v3", 0.9, prompt=False, before=gate)
+        asking = Calling(slow, Scripted("v2", 0.2), deadline_ms=400, clock=time.monotonic)
+        asking.call("runs")
+        await until(lambda: slow.calls == 1)
+        asking.call("waits")
+        await until(lambda: len(asking.said) == 2)
+        assert asking.said == {"runs": ("v2", None, 0.2), "waits": ("v2", None, 0.2)}
+        assert asking.heard == {"runs": ("timeout", None), "waits": ("timeout", None)}
+        assert all(took >= 0.2 - 0.005 for took in asking.took_s)
+        gate.open.release(2)
+        asking.ask(("v3",), "later")
+        await until(lambda: "later" in asking.said)
+        assert asking.said["later"] == ("v3", None, 0.9) and len(asking.heard) == 2
+        assert slow.calls == 2  # the one that waited was not asked any more
+        asking.lanes["v3"].close()
+
+    asyncio.run(run())
+
+
+def test_calls_share_a_batch_with_those_who_are_answered() -> None:
+    """One call of the engine for both; each hears what is its own."""
+    gate = Gate()
+
+    async def run() -> None:
+        engine = Scripted("v3", 0.9, prompt=False, before=gate)
+        asking = Calling(engine, Scripted("v2", 0.2), deadline_ms=60_000, clock=time.monotonic)
+        asking.ask(("v3",), "first")
+        await until(lambda: engine.calls == 1)
+        asking.call("called")
+        asking.ask(("v3",), "answered")
+        gate.open.release(2)
+        await until(lambda: len(asking.said) == 3)
+        assert engine.calls == 2 and asking.heard == {"called": (None, 0.9)}
+        assert (asking.said["called"][0], asking.said["answered"][0]) == ("v2", "v3")
+        asking.lanes["v3"].close()
 
     asyncio.run(run())
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from incumbent.loop import route
 from incumbent.loop.route import Router, assign, order, routes, share_hash, share_of
 from incumbent.records import Roles, Routes, Trial
 
@@ -15,8 +16,11 @@ SPLIT = Trial("t9", "v3", "v2", "split", started_at=0, enrolled=0.5)
 ROLES = Roles(sequence=12, stack=("v1", "v2"), baseline="v1", trial=SPLIT)
 
 
-def split(enrolled: float = 1.0, share: float = 0.5, phase: int = 1) -> Routes:
-    trial = replace(SPLIT, enrolled=enrolled, share=share, phase=phase)
+THIRD = 1 / 3
+
+
+def split(enrolled: float = 1.0, share: float = 0.5, phase: int = 1, called: float = 0.0) -> Routes:
+    trial = replace(SPLIT, enrolled=enrolled, share=share, phase=phase, called=called)
     return Routes(12, "v2", ("v2", "v1"), trial)
 
 
@@ -78,6 +82,32 @@ def test_the_propensity_is_that_of_the_arm() -> None:
     found = {assign(split(share=0.2), f"u{i}") for i in range(200)}
     by_arm = {each.arm: (each.version, each.propensity, each.trial, each.phase) for each in found}
     assert by_arm == {"challenger": ("v3", 0.2, "t9", 1), "incumbent": ("v2", 0.8, "t9", 1)}
+
+
+def test_a_third_arm_takes_the_next_share() -> None:
+    """u("arm") below the share: the challenger; below the share and the called share: called, the incumbent answers."""
+    now = split(share=THIRD, called=THIRD)
+    units = [f"u{i}" for i in range(9_000)]
+    found = {unit: assign(now, unit) for unit in units}
+    for unit, each in found.items():
+        place = share_hash("t9/1", "arm", unit)
+        arm = "challenger" if place < THIRD else "called" if place < 2 * THIRD else "incumbent"
+        assert (each.arm, each.version) == (arm, "v3" if arm == "challenger" else "v2")
+        assert each.propensity == pytest.approx(THIRD)
+    counts = Counter(each.arm for each in found.values())
+    assert all(abs(counts[arm] - 3_000) <= 4 * (9_000 * THIRD * 2 * THIRD) ** 0.5 for arm in now.trial.shares)  # type: ignore[union-attr]
+    assert Router(now).calls == "v3" and Router(split()).calls is None
+
+
+@pytest.mark.parametrize(
+    ("place", "arm"),
+    [(0.4057286519313544, "called"), (0.5733261158389276, "called"), (0.9261641363419082, "incumbent"),
+     (0.25, "challenger")],
+)  # fmt: skip
+def test_the_published_places_have_their_arm(place: float, arm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The places of the three vectors, and one below a third, among three arms."""
+    monkeypatch.setattr(route, "share_of", lambda salt, what: lambda unit: place if what == "arm" else 0.0)
+    assert assign(split(share=THIRD, called=THIRD), "anybody").arm == arm
 
 
 def test_the_router_remembers_what_is_assigned() -> None:

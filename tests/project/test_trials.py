@@ -40,6 +40,16 @@ def test_a_split_starts_with_its_first_step(project: Project) -> None:
     assert project.live.start("v2", mode="split", reason="a test").enrolled == 0.02
 
 
+def test_a_third_arm_where_it_is_asked_for(tmp_path: Path) -> None:
+    """`live.third_arm` deals a split in three; a shadow has no arms."""
+    with trying(tmp_path, "[live]\nthird_arm = true\n") as project:
+        trial = project.live.start("v2", mode="split", reason="a test")
+        assert (trial.share, trial.called) == (1 / 3, 1 / 3)
+        project.live.stop("a test")
+        trial = project.live.start("v2", mode="shadow", reason="a test")
+        assert (trial.share, trial.called) == (0.5, 0.0)
+
+
 def test_one_trial_at_a_time(project: Project) -> None:
     """A second trial is refused while the first one runs."""
     project.live.start("v2", reason="a test")

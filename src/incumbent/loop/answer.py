@@ -32,7 +32,7 @@ from incumbent.loop.asked import Asked, Unanswered
 from incumbent.loop.follow import Follower, State
 from incumbent.loop.meter import Meter
 from incumbent.loop.opening import Openings
-from incumbent.records import SECOND, Answer, Micros, Outcome, Request, Routes
+from incumbent.records import SECOND, Answer, Micros, Outcome, Request, Routes, Shadow
 from incumbent.runtimes.base import Columns, Floats
 from incumbent.stats import metrics
 from incumbent.storage.base import OutcomeCounts, PredictionRow
@@ -71,11 +71,12 @@ class Answerer:
         self.waiting = 0
         """Rows that were taken and not answered yet."""
         self._deadline_ms = config.serve.deadline_ms if clock == "wall" else REPLAY_DEADLINE_MS
-        self.chain = predict.Chain(self._deadline_ms, self._served, self._unanswered, monotonic)
+        self.chain = predict.Chain(self._deadline_ms, self._served, self._unanswered, monotonic, self._called)
         self.queue = shadow.Queue(None if clock == "replay" else shadow.MOST_ROWS)
         self.shadows_wait: Callable[[], None] = lambda: None
         """Called on the loop when there is something for `shadow` to score."""
         self._monotonic = monotonic
+        self._window = int(config.live.window_hours * 3600 * SECOND)
         self._metric = metrics.get(config.task.metric, config.task.kind)
         self._private = log.privacy(config.task.private, config.task.unit, config.store_path)
         self.writer = log.Writer(facts.log, config.store.durability, self._private, self._settled, self.meter.committed)
@@ -168,6 +169,8 @@ class Answerer:
         if not asked.ids:
             done(asked)
             return
+        if self.config.task.unit and None in asked.units:
+            rows_asked.name_units(asked, self.config.task.unit)
         asked.done = done
         asked.started = self._monotonic()
         asked.state.open += 1
@@ -232,17 +235,19 @@ class Answerer:
             self.chain.submit(predict.Group(block, callers, places, assigned, order, state.lanes, started))
             return
         assigned = list(map(state.router.assign, units))
-        by_version: dict[str, list[int]] = {}
-        for place, each in enumerate(assigned):
-            by_version.setdefault(each.version, []).append(place)
-        for version, picked in by_version.items():
-            order = route.order(routes, version)
-            if len(by_version) == 1:
-                self.chain.submit(predict.Group(block, callers, places, assigned, order, state.lanes, started))
-                return
-            whose = callers if len(callers) == 1 else [callers[k] for k in picked]
-            of = whose, [places[k] for k in picked], [assigned[k] for k in picked]
-            self.chain.submit(predict.Group(block, *of, order, state.lanes, started, picked))
+        called = state.router.calls
+        for version, picked in _by_version(assigned, called is not None).items():
+            order = route.order(routes, version or routes.incumbent)
+            if len(picked) == len(places):
+                group = predict.Group(block, callers, places, assigned, order, state.lanes, started)
+            else:
+                whose = callers if len(callers) == 1 else [callers[k] for k in picked]
+                of = whose, [places[k] for k in picked], [assigned[k] for k in picked]
+                group = predict.Group(block, *of, order, state.lanes, started, picked)
+            if version is None and called is not None:
+                self.chain.call(group, called)
+            else:
+                self.chain.submit(group)
 
     def _block(self, state: State, parts: list[tuple[Asked, int, int]]) -> predict.Block | None:
         if len(parts) == 1:
@@ -313,6 +318,14 @@ class Answerer:
         if not asked.left:
             self._answered.append(asked)
 
+    def _called(self, call: predict.Call, output: Floats | None) -> None:
+        """A challenger said something of rows that the incumbent answers; their log shall have it, as a shadow's."""
+        (asked,), version, took = call.callers, call.order[0], round(call.took_s * 1e6)
+        said = [None] * len(call) if output is None else list(map(tuple, output.reshape(len(call), -1).tolist()))
+        rows = zip(call.places, said, strict=True)
+        asked.called = (asked.called or []) + [Shadow(asked.ids[i], version, one, call.reason, took) for i, one in rows]
+        self.meter.count("called_rows", version, call.reason or "answered", by=len(call))
+
     def _unanswered(self, group: predict.Group) -> None:
         error = Unanswered("no version answered: " + "; ".join(group.said))
         for asked in dict.fromkeys(group.callers):
@@ -333,20 +346,21 @@ class Answerer:
 
     def _settled(self, batch: list[Asked]) -> None:
         """The rows of these requests are kept (or not): the answers leave."""
-        state = batch[0].state
-        rows = 0
+        rows = no_unit = 0
         shadowed = False
         for asked in batch:
             if asked.error is not None:
                 self._fail(asked, asked.error)
                 continue
             rows += len(asked.ids)
-            shadowed = shadowed or bool(asked.state.routes.shadows)
+            if asked.state.router.alone is None:  # a split runs
+                no_unit += asked.units.count(None)
+            shadowed = shadowed or bool(asked.state.routes.shadows or asked.called)
             self._end(asked)
         self.counts["rows"] += rows
-        trial = state.routes.trial
-        if trial is not None and trial.mode == "split":
-            self.counts["unit_missing"] += sum(asked.units.count(None) for asked in batch if asked.error is None)
+        if no_unit:
+            self.counts["unit_missing"] += no_unit
+            self.meter.count("rows_without_unit", by=no_unit)
         if shadowed:
             self._shadow_later([asked for asked in batch if asked.error is None])
 
@@ -370,11 +384,12 @@ class Answerer:
 
     def _shadow_later(self, batch: list[Asked]) -> None:
         for asked in batch:
-            state = asked.state
-            if state.routes.shadows:
-                block = _Later(asked)
-                served = [row.served_by for row in asked.rows]
-                self.queue.put(shadow.Answered([r.id for r in asked.rows], served, state.routes.shadows, block.of))
+            shadows, said = asked.state.routes.shadows, asked.called or ()
+            if shadows or said:
+                rows = {one.id for one in said}
+                kept = [(row.id, row.served_by) for row in asked.rows if shadows or row.id in rows]
+                ids, served = zip(*kept, strict=True)
+                self.queue.put(shadow.Answered(ids, served, shadows, _Later(asked).of, said))
         self.shadows_wait()
 
     # --- what comes later
@@ -385,8 +400,10 @@ class Answerer:
             ahead = self.config.serve.max_ahead_s
             known = [each.known_at for each in outcomes]
             rows_asked.refuse_ahead(known, self.now() + int(ahead * SECOND), ahead, "known_at")
-        counts = outcome.receive(self.facts.log, outcomes, self.state.signature)
+        counts = outcome.receive(self.facts.log, outcomes, self.state.signature, self._window)
         self.counts["outcomes"] += len(outcomes)
+        self.counts["late_outcomes"] += counts.late
+        self.meter.count("late_outcomes", by=counts.late)
         self._settle()
         return counts
 
@@ -454,6 +471,16 @@ def _rows_of(parts: list[tuple[Asked, int, int]]) -> tuple[list[Asked], Sequence
         return [part[0] for part in parts], [part[1] for part in parts], [part[0].units[part[1]] for part in parts]
     rows = [(asked, i) for asked, start, end in parts for i in range(start, end)]
     return [asked for asked, _ in rows], [i for _, i in rows], [asked.units[i] for asked, i in rows]
+
+
+def _by_version(assigned: Sequence[route.Assignment], calls: bool) -> dict[str | None, list[int]]:
+    """The places of the rows of each version. `calls`: under None those of the third arm, where a challenger is called
+    before the incumbent answers."""
+    found: dict[str | None, list[int]] = {}
+    for place, each in enumerate(assigned):
+        version = None if calls and each.arm == "called" else each.version
+        found.setdefault(version, []).append(place)
+    return found
 
 
 def _packed(output: Floats) -> list[bytes]:

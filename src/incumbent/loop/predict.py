@@ -58,7 +58,7 @@ class Block:
 
 
 class Group:
-    """Rows of one batch that ask the same versions in the same order.
+    """Rows of one batch that ask the same versions in the same order (`Call`: one that is asked and not heard).
 
     Row k is row `places[k]` of the request `callers[k]`; one caller alone stands once. `picked` are their places in the
     block (None: all of them, in order), `assigned` one assignment a row. `order` is whom to ask, `place` who is asked
@@ -91,6 +91,11 @@ class Group:
         self.alone = False
         self.since: float | None = None
 
+    answers: "Group | None"
+    """Of a `Call` the group that goes on after it; None: this one is answered."""
+    over: bool
+    """Nobody listens to what a version says of it any more (of a `Call`)."""
+
     def pass_on(self, error: PredictError) -> None:
         """The version that was asked did not answer: the next one's turn."""
         self.said.append(f"{self.order[self.place]}: {error}")
@@ -119,6 +124,33 @@ class Group:
         part.place, part.reason, part.said, part.alone = self.place, self.reason, list(self.said), True
         part.since = self.since
         return part
+
+
+Group.answers, Group.over = None, False  # no slots of theirs: two more for each group would cost 20 ns
+
+
+class Call(Group):
+    """Rows of one caller for which a version is asked while another one answers them (`answers`): what it says, or that
+    it fails, costs them time and nothing else.
+
+    `began` is when it was asked, `took_s` how long it was waited for: at most half of the deadline.
+    """
+
+    __slots__ = ("answers", "began", "over", "timer", "took_s")
+
+    def __init__(self, answers: Group, version: str, now: float) -> None:
+        of = answers.block, answers.callers, answers.places, answers.assigned
+        super().__init__(*of, (version,), answers.lanes, answers.started, answers.picked)
+        self.answers, self.over = answers, False
+        self.began, self.took_s = now, 0.0
+        self.timer: asyncio.TimerHandle | None = None
+
+    def end(self, now: float) -> None:
+        """Whatever came of it, it is over."""
+        self.over, self.took_s = True, now - self.began
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
 
 class _Flight(NamedTuple):
@@ -167,6 +199,8 @@ class Lane:
     def start(self, done: Callable[["Lane", Sequence[Group], Floats | PredictError], None]) -> None:
         """Ask for what waits, in the thread; `done` hears of it on the loop. Nothing happens while a batch runs."""
         self._done = done
+        while self.waiting and self.waiting[0][0].over:
+            self.waiting.popleft()
         if self.busy or not self.waiting:
             return
         groups, oldest = self._taken()
@@ -314,8 +348,9 @@ class Lane:
             and rows + len(self.waiting[0][0]) <= MOST_ROWS
         ):
             group, _ = self.waiting.popleft()
-            groups.append(group)
-            rows += len(group)
+            if not group.over:
+                groups.append(group)
+                rows += len(group)
         return groups, oldest
 
 
@@ -329,8 +364,9 @@ def _mend(engine: Waited) -> None:
 class Chain:
     """Asks versions in the order of each group until one answers. Keeps one breaker a version, for good.
 
-    `served(group, output, version)` and `failed(group)` hear what became of it. All of it runs on one thread; `clock`
-    is monotonic, in seconds.
+    `served(group, output, version)` and `failed(group)` hear what became of it, and `called(call, output)` what a
+    version said that was called and not heard (None where it failed: `call.reason`). All of it runs on one thread;
+    `clock` is monotonic, in seconds.
     """
 
     def __init__(
@@ -339,10 +375,11 @@ class Chain:
         served: Callable[[Group, Floats, str], None],
         failed: Callable[[Group], None],
         clock: Callable[[], float] = time.monotonic,
+        called: Callable[[Call, Floats | None], None] = lambda call, output: None,
     ) -> None:
         self.deadline_ms = deadline_ms
         self.breakers: dict[str, Breaker] = {}
-        self._served, self._failed, self._clock = served, failed, clock
+        self._served, self._failed, self._called, self._clock = served, failed, called, clock
 
     def lane(self, engine: Engine) -> Lane:
         """A lane for an engine that was just opened; its breaker starts anew."""
@@ -366,6 +403,8 @@ class Chain:
                 if group.since is None:  # else it was asked before, with others: it has no fresh deadline
                     group.since = self._clock()
                 lane.waiting.append((group, group.since))
+                if isinstance(group, Call):
+                    self._bound(group)
                 lane.start(self._done)
                 return
             if lane.breaker.state == "half_open" and (parts := group.split()):
@@ -378,9 +417,41 @@ class Chain:
                 if self._one_by_one(group, error, together=False):
                     return
                 continue
-            self._served(group, output, name)
+            self._answered(group, output, name)
             return
-        self._failed(group)
+        if isinstance(group, Call):
+            self._over(group, None)
+        else:
+            self._failed(group)
+
+    def call(self, group: Group, version: str) -> None:
+        """Ask a version for rows that another one answers: they go on when it answered or failed, and after half of the
+        deadline in any case (an engine on the loop cannot be interrupted), so that the answer keeps inside it."""
+        for part in group.split() or [group]:
+            part.alone = False
+            self.submit(Call(part, version, self._clock()))
+
+    def _answered(self, group: Group, output: Floats, version: str) -> None:
+        if isinstance(group, Call):
+            self._over(group, output)
+        else:
+            self._served(group, output, version)
+
+    def _bound(self, call: Call) -> None:
+        if call.timer is None:
+            call.timer = asyncio.get_running_loop().call_later(self.deadline_ms / 2e3, self._give_up, call)
+
+    def _give_up(self, call: Call) -> None:
+        call.timer = None
+        call.pass_on(PredictTimeout(f"{call.order[0]} was waited for during half of the deadline"))
+        self._over(call, None)
+
+    def _over(self, call: Call, output: Floats | None) -> None:
+        if not call.over:
+            call.end(self._clock())
+            self._called(call, output)
+            assert call.answers is not None
+            self.submit(call.answers)
 
     def _one_by_one(self, group: Group, error: PredictError, together: bool) -> bool:
         """A version that raised on a batch is asked again for each caller, so that one odd row spoils no other's
@@ -399,13 +470,13 @@ class Chain:
     def _done(self, lane: Lane, groups: Sequence[Group], said: Floats | PredictError) -> None:
         if isinstance(said, PredictError):
             for group in groups:
-                if not self._one_by_one(group, said, together=len(groups) > 1):
+                if not group.over and not self._one_by_one(group, said, together=len(groups) > 1):
                     self.submit(group)
             self._expire(lane)
         else:
             start = 0
             for group in groups:
-                self._served(group, said[start : start + len(group)], lane.engine.version)
+                self._answered(group, said[start : start + len(group)], lane.engine.version)
                 start += len(group)
             self._expire(lane)
         lane.start(self._done)
@@ -415,6 +486,8 @@ class Chain:
         latest = self._clock() - self.deadline_ms / 2e3
         while lane.waiting and lane.waiting[0][1] < latest:
             group, _ = lane.waiting.popleft()
+            if group.over:
+                continue
             group.pass_on(PredictTimeout(f"{lane.engine.version} was busy for half of its deadline"))
             self.submit(group)
 

@@ -20,6 +20,7 @@ from incumbent.loop.fold import (
 )
 from incumbent.loop.sentences import percent, sentence
 from incumbent.records import Event, Evidence, Json, Micros, Roles, Trial, Version
+from incumbent.runtimes import accepting
 from incumbent.storage.base import Ledger
 
 __all__ = [
@@ -179,14 +180,16 @@ def start_trial(
     mode: Literal["shadow", "split"],
     enrolled: float = 1.0,
     share: float = 0.5,
+    called: float = 0.0,
     reason: str = "",
     name: str | None = None,
 ) -> Event:
     """Compare a challenger with the incumbent on live traffic.
 
-    `enrolled` is the share of units that takes part, `share` the part of those that the challenger answers.
-    The name salts the assignment; by default it is the number of this line of the ledger (`t17`), so that it
-    never comes twice.
+    `enrolled` is the share of units that takes part, `share` the part of those that the challenger answers, `called`
+    the part for which it is called and the incumbent answers (a third arm). The name salts the assignment; by default
+    it is the number of this line of the ledger (`t17`), so that it never comes twice. Refused, beside whatever else the
+    ledger does not allow, where the challenger does not take every row that the incumbent takes.
     """
     answering(now, challenger)
     if now.trial is not None:
@@ -198,11 +201,12 @@ def start_trial(
         raise DecisionRefused("found no incumbent to compare with: promote one first (the baseline will do).")
     if challenger == now.incumbent:
         raise DecisionRefused(f"{challenger} is the incumbent: a trial needs another version.")
-    if not 0.0 < enrolled <= 1.0 or not 0.0 < share < 1.0:
+    if not 0.0 < enrolled <= 1.0 or not 0.0 < share < 1.0 or not 0.0 <= called < 1.0 - share:
         raise DecisionRefused(
-            f"found enrolled {enrolled} and share {share}, expected shares above 0 and up to 1 "
-            "(the arms' share below 1)"
+            f"found enrolled {enrolled}, share {share} and called {called}, expected shares above 0 and up to 1 "
+            "(called may be 0; the arms' shares leave some to the incumbent)"
         )
+    _needs_every_row(now.versions[now.incumbent], now.versions[challenger])
     trial = Trial(
         name=name or f"t{now.sequence + 1}",
         challenger=challenger,
@@ -212,6 +216,7 @@ def start_trial(
         enrolled=enrolled,
         share=share,
         phase_started_at=at,
+        called=called,
     )
     return ledger.append(
         "TrialStarted",
@@ -441,6 +446,15 @@ def _running(now: Roles) -> Trial:
 def _needs_reason(reason: str, what: str) -> None:
     if not reason.strip():
         raise DecisionRefused(f"found no reason for {what}: the ledger keeps one, say it with --reason.")
+
+
+def _needs_every_row(incumbent: Version, challenger: Version) -> None:
+    against = accepting.refused(incumbent.signature, challenger.signature)
+    if against:
+        raise DecisionRefused(
+            f"{challenger.name} does not take every row that the incumbent {incumbent.name} takes: "
+            f"{'; '.join(against)}. Expected the same columns, wider ones, or more that may be null."
+        )
 
 
 def _may_promote_baseline(now: Roles) -> bool:

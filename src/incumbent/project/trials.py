@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from incumbent.project.project import Project
 
 LOOKS = ("EvidenceRecorded",)
+HALF, THIRD = 1 / 2, 1 / 3
 
 
 class Live:
@@ -35,8 +36,9 @@ class Live:
     ) -> Trial:
         """Start a trial of `version` against the incumbent.
 
-        A split starts with the first step of `live.enrol`; a shadow scores every row. DecisionRefused when a trial
-        runs already, or when a shadow is asked for although the label depends on what is served.
+        A split starts with the first step of `live.enrol`, in three arms where `live.third_arm` is set; a shadow scores
+        every row. DecisionRefused when a trial runs already, when the challenger does not take every row that the
+        incumbent takes, or when a shadow is asked for although the label depends on what is served.
         """
         project, settings = self.project, self.project.config.live
         chosen = mode or ("shadow" if settings.mode == "both" else settings.mode)
@@ -49,6 +51,7 @@ class Live:
         project.predictor(version)
         share = 1.0 if chosen == "shadow" else settings.enrol[0] if enrolled is None else enrolled
         at = project.clock() if now is None else now
+        three = settings.third_arm and chosen == "split"
         promote.start_trial(
             project.facts.ledger,
             project.roles(),
@@ -57,6 +60,8 @@ class Live:
             actor=project.actor,
             mode=chosen,
             enrolled=share,
+            share=THIRD if three else HALF,
+            called=THIRD if three else 0.0,
             reason=reason,
         )
         trial = project.roles().trial
