@@ -76,7 +76,8 @@ class Asking:
         self.chain.submit(Group(whole, callers, places, [None] * len(callers), order, self.lanes, self.clock()))
 
     def _served(self, group: Group, output: Floats, version: str) -> None:
-        for caller, row in zip(group.callers, output.tolist(), strict=True):
+        callers = group.callers if len(group.callers) > 1 else group.callers * len(group)
+        for caller, row in zip(callers, output.tolist(), strict=True):
             self.said[caller] = (version, group.reason, row[1])
 
     def _failed(self, group: Group) -> None:
@@ -348,6 +349,16 @@ def test_who_is_called_is_asked_and_another_answers() -> None:
     assert asking.heard == {"a": (None, 0.9), "b": (None, 0.9)}
     assert asking.said == {"a": ("v2", None, 0.2), "b": ("v2", None, 0.2)}
     assert called.seen == [[0.0], [1.0]]
+
+
+def test_several_rows_of_one_caller_are_one_call() -> None:
+    """Also where they came in a batch with others' rows."""
+    called = Scripted("v3", 0.9)
+    asking = Calling(called, Scripted("v2", 0.2))
+    asking.call("a", "a", "b")
+    asking.call("c", "c")
+    assert called.seen == [[0.0, 1.0], [2.0], [0.0, 1.0]]
+    assert set(asking.said) == {"a", "b", "c"}
 
 
 @pytest.mark.parametrize(

@@ -45,20 +45,26 @@ def test_the_begun_hash_is_the_whole_one(salt: str, what: str, unit: str) -> Non
     assert [share(unit), share("another"), share(unit)][::2] == [int.from_bytes(whole, "big") / 2**64] * 2
 
 
-def test_nobody_changes_arm_when_more_units_take_part() -> None:
-    """Raising the enrolled share 2 → 10 → 50 → 100 % adds units and moves none."""
-    units = [f"user-{i}" for i in range(20_000)]
-    before: dict[str, str | None] = {}
+@pytest.mark.parametrize(("share", "called"), [(0.5, 0.0), (THIRD, THIRD)])
+def test_nobody_changes_arm_when_more_units_take_part(share: float, called: float) -> None:
+    """100,000 units through the router, enrolled 2 → 10 → 50 → 100 %: units are added and none is moved, and every
+    share is what it says (within 4 standard errors)."""
+    n = 100_000
+    units = [f"user-{i}" for i in range(n)]
+    before: dict[str, str] = {}
     for enrolled in (0.02, 0.1, 0.5, 1.0):
-        now = {unit: assign(split(enrolled), unit).arm for unit in units}
-        taking_part = {unit: arm for unit, arm in now.items() if arm is not None}
+        now = split(enrolled, share, called=called)
+        deals = Router(now).assign
+        taking_part = {unit: arm for unit in units if (arm := deals(unit).arm) is not None}
         assert before.items() <= taking_part.items()
-        # the enrolled share and the arms' share, each within 4 standard errors
-        n = len(taking_part)
-        assert abs(n / 20_000 - enrolled) <= 4 * (enrolled * (1 - enrolled) / 20_000) ** 0.5
-        assert abs(Counter(taking_part.values())["challenger"] / n - 0.5) <= 4 * (0.25 / n) ** 0.5
-        before = taking_part
-    assert len(before) == 20_000
+        assert abs(len(taking_part) / n - enrolled) <= 4 * (enrolled * (1 - enrolled) / n) ** 0.5
+        assert now.trial is not None
+        found = Counter(taking_part.values())
+        for arm, expected in now.trial.shares.items():
+            error = (expected * (1 - expected) / len(taking_part)) ** 0.5
+            assert abs(found[arm] / len(taking_part) - expected) <= 4 * error
+        before = dict(taking_part)
+    assert len(before) == n
 
 
 def test_enrolment_and_arm_are_independent() -> None:

@@ -109,12 +109,17 @@ class Group:
 
     def split(self) -> list["Group"]:
         """A group for each caller; empty when there is one caller alone."""
+        parts = self.by_caller()
+        return parts if len(parts) > 1 else []
+
+    def by_caller(self) -> list["Group"]:
+        """A group for each caller, who stands once in it."""
         if len(self.callers) == 1:
-            return []
+            return [self]
         rows: dict[int, list[int]] = {}
         for k, asked in enumerate(self.callers):
             rows.setdefault(id(asked), []).append(k)
-        return [self._part(each) for each in rows.values()] if len(rows) > 1 else []
+        return [self._part(each) for each in rows.values()]
 
     def _part(self, rows: list[int]) -> "Group":
         picked = rows if self.picked is None else [self.picked[k] for k in rows]
@@ -427,7 +432,7 @@ class Chain:
     def call(self, group: Group, version: str) -> None:
         """Ask a version for rows that another one answers: they go on when it answered or failed, and after half of the
         deadline in any case (an engine on the loop cannot be interrupted), so that the answer keeps inside it."""
-        for part in group.split() or [group]:
+        for part in group.by_caller():
             part.alone = False
             self.submit(Call(part, version, self._clock()))
 
