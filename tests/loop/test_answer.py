@@ -12,7 +12,7 @@ import pytest
 
 from incumbent import config
 from incumbent.errors import GoldenMismatch, IdReused, PredictError, PredictTimeout, RowError
-from incumbent.loop import fold, promote
+from incumbent.loop import fold, promote, route
 from incumbent.loop.answer import Answerer
 from incumbent.records import DAY, Answer, Column, Outcome, Request, Roles, Signature, Version
 from incumbent.runtimes.base import Columns, Floats
@@ -377,6 +377,30 @@ def test_an_outcome_after_the_window_is_kept_and_counted(world: World) -> None:
     told = [Outcome("a", 1, NOW - DAY), Outcome("b", 1, NOW - DAY - 1), Outcome("c", 1, NOW)]
     counts = world.answerer.receive(told)
     assert (counts.accepted, counts.pending, counts.late) == (2, 1, 1)
+
+
+def test_a_latched_challenger_is_gone_with_the_next_look(world: World) -> None:
+    """The third opening of its breaker: the same look at the ledger that ends the trial takes it from the routes. (That
+    look comes every `serve.poll_s`, and those of other processes as often: two seconds by default.)"""
+    world.trial("v3", "split")
+    world.answerer.follow()
+    routes = world.answerer.routes
+    assert routes is not None
+    challenged = next(u for u in (f"N{i}" for i in range(99)) if route.assign(routes, u).arm == "challenger")
+    world.engines["v3"][0].error = PredictError("no")
+    number = iter(range(999))
+    for opening in (1, 2, 3):
+        while world.answerer.chain.state_of("v3") in ("closed", "half_open"):
+            world.answerer.answer([row(f"r{next(number)}", unit=challenged)])
+        assert world.answerer.chain.state_of("v3") == ("latched" if opening == 3 else "open")
+        assert world.answerer.routes is not None and world.answerer.routes.trial is not None
+        world.ticks += 31
+    assert world.answerer.follow()
+    assert world.answerer.routes.trial is None
+    *_, last = world.facts.ledger.events()
+    assert (last.type, last.actor, last.data["verdict"]) == ("TrialDecided", "breaker", "roll_back")
+    (after,) = world.answerer.answer([row("after", unit=challenged)])
+    assert (after.version, after.served_by, after.fallback_reason) == ("v2", "v2", None)
 
 
 def test_a_challenger_that_was_an_incumbent_has_its_place(world: World) -> None:
