@@ -68,7 +68,8 @@ class Ticker:
         return decisions
 
     def _look(self) -> list[Decision] | None:
-        """Outcomes that come while a trial or a watch runs call the verdict."""
+        """Outcomes that come while a trial or a watch runs call the verdict. (Pictures follow at the next tick: they
+        take seconds.)"""
         now = self._now()
         roles = self._followed()
         if now is None or (roles.trial is None and roles.watch is None):
@@ -78,8 +79,6 @@ class Ticker:
             return None
         acted = [decision for decision in self._project.upkeep.look(now=now) if decision.action]
         self._seen = seen  # not before: a look that failed is made again
-        if acted:
-            self._project.draw()
         return acted or None
 
     def _now(self) -> Micros | None:
