@@ -101,8 +101,8 @@ GOLDEN = 50
 
 @dataclass(frozen=True)
 class Sabotage:
-    """What is done to a good model, and one of which words the reason of its end must hold. Deadline and budget are long
-    where time is not the fault: how busy the machine is must not be one."""
+    """What is done to a good model, and one of which words the reason of its end must hold. Where time is not the
+    fault, the deadline is long and there is no budget: how busy the machine is must not be one."""
 
     what: str
     reasons: tuple[str, ...]
