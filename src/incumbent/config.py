@@ -354,6 +354,12 @@ class Serve:
     keep_alive_s: int = _setting(65, "How long a connection may be idle between two requests.", "s")
     max_ahead_s: float = _setting(300.0, "A request time further ahead of the clock is refused.", "s")
     tick_s: float = _setting(60.0, "How often the ticker runs.", "s")
+    look_s: float = _setting(
+        1.0,
+        "How soon after outcomes the ticker looks at a trial or a watch, at most that often (and a fifth of the time); "
+        "0: at its ticks only.",
+        "s",
+    )
     log_format: Literal["text", "json"] = _setting("text", "One line a record on standard error: text, or JSON.")
     access_log: bool = _setting(False, "Log a line for every request: method, path, status, rows, milliseconds, id.")
 

@@ -12,7 +12,7 @@ import pytest
 
 from incumbent import config
 from incumbent.errors import GoldenMismatch, IdReused, PredictError, PredictTimeout, RowError
-from incumbent.loop import fold, promote
+from incumbent.loop import fold, promote, route
 from incumbent.loop.answer import Answerer
 from incumbent.records import DAY, Answer, Column, Outcome, Request, Roles, Signature, Version
 from incumbent.runtimes.base import Columns, Floats
@@ -325,6 +325,82 @@ def test_a_challenger_is_opened_apart(world: World, mode: str) -> None:
     world.answerer.follow()
     assert [each.apart for each in world.engines["v3"]] == [True]
     assert [each.apart for name in ("v1", "v2") for each in world.engines[name]] == [False, False]
+
+
+def test_a_called_challenger_is_heard_and_not_served(world: World) -> None:
+    """Third arm: the incumbent's answer leaves, with its own output and no reason; what the challenger said is kept as
+    a shadow's, whose loss is settled; a call that fails leaves its reason there."""
+    promote.start_trial(
+        world.facts.ledger, world.roles, "v3", at=NOW, actor="test", mode="split", share=1 / 3, called=1 / 3, name="t",
+        reason="a test",
+    )  # fmt: skip
+    world.answerer.follow()
+    requests = [row(f"r{i}", unit=f"N{i}") for i in range(60)]
+    answers = {each.id: each for each in world.answerer.answer(requests[:30])}
+    world.engines["v3"][0].error = PredictTimeout("late")
+    answers |= {each.id: each for each in world.answerer.answer(requests[30:])}
+    kept = {p.id: p for p in world.logged()}
+    called = sorted(id for id in kept if kept[id].arm == "called")
+    assert 6 <= len(called) <= 34  # 20 expected, 4 standard errors
+    assert {(answers[id].version, answers[id].served_by, answers[id].fallback_reason) for id in called} == {
+        ("v2", "v2", None)
+    }
+    assert {(kept[id].output, kept[id].trial, kept[id].propensity) for id in called} == {((0.8, 0.2), "t", 1 / 3)}
+    world.answerer.receive([Outcome(id, 1, NOW) for id in called])
+    assert world.answerer.queue.backlog == len(called)
+    while world.answerer.shadow():
+        pass
+    (block,) = world.facts.log.block_sums("v2", "v3", DAY, 0, 2 * NOW, 2 * NOW)
+    heard = sum(int(id[1:]) < 30 for id in called)
+    assert (block.rows, block.loss_reference, block.loss_candidate) == (heard, heard * 640_000_000, heard * 490_000_000)
+    assert world.facts.log.shadow_failures("v3", 0) == (len(called) - heard, len(called))
+
+
+def test_units_come_from_their_feature(world: World) -> None:
+    """A row that names no unit has that of the feature `task.unit`; without either it takes part in nothing, and is
+    counted while a split runs."""
+    world.trial("v3", "split")
+    world.answerer.follow()
+    named = world.answerer.answer([row(f"a{i}", unit=f"N{i}") for i in range(20)])
+    features = [Request(f"b{i}", NOW, {"hour": 5, "tail": f"N{i}"}) for i in range(20)]
+    assert [a.version for a in world.answerer.answer(features)] == [a.version for a in named]
+    assert {a.version for a in named} == {"v2", "v3"}
+    without = world.answerer.answer([row(f"c{i}") for i in range(20)])
+    assert {a.version for a in without} == {"v2"}
+    assert world.answerer.counts["unit_missing"] == 20
+    assert {p.arm for p in world.logged() if p.id.startswith("c")} == {None}
+
+
+def test_an_outcome_after_the_window_is_kept_and_counted(world: World) -> None:
+    """A day after its prediction, by default: at that moment it is late; what waits for its prediction is not."""
+    world.answerer.answer([row("a", at=NOW - 2 * DAY), row("b", at=NOW - 2 * DAY)])
+    told = [Outcome("a", 1, NOW - DAY), Outcome("b", 1, NOW - DAY - 1), Outcome("c", 1, NOW)]
+    counts = world.answerer.receive(told)
+    assert (counts.accepted, counts.pending, counts.late) == (2, 1, 1)
+
+
+def test_a_latched_challenger_is_gone_with_the_next_look(world: World) -> None:
+    """The third opening of its breaker: the same look at the ledger that ends the trial takes it from the routes. (That
+    look comes every `serve.poll_s`, and those of other processes as often: two seconds by default.)"""
+    world.trial("v3", "split")
+    world.answerer.follow()
+    routes = world.answerer.routes
+    assert routes is not None
+    challenged = next(u for u in (f"N{i}" for i in range(99)) if route.assign(routes, u).arm == "challenger")
+    world.engines["v3"][0].error = PredictError("no")
+    number = iter(range(999))
+    for opening in (1, 2, 3):
+        while world.answerer.chain.state_of("v3") in ("closed", "half_open"):
+            world.answerer.answer([row(f"r{next(number)}", unit=challenged)])
+        assert world.answerer.chain.state_of("v3") == ("latched" if opening == 3 else "open")
+        assert world.answerer.routes is not None and world.answerer.routes.trial is not None
+        world.ticks += 31
+    assert world.answerer.follow()
+    assert world.answerer.routes.trial is None
+    *_, last = world.facts.ledger.events()
+    assert (last.type, last.actor, last.data["verdict"]) == ("TrialDecided", "breaker", "roll_back")
+    (after,) = world.answerer.answer([row("after", unit=challenged)])
+    assert (after.version, after.served_by, after.fallback_reason) == ("v2", "v2", None)
 
 
 def test_a_challenger_that_was_an_incumbent_has_its_place(world: World) -> None:

@@ -1,7 +1,9 @@
 """The first version in order that answers in time and in shape wins; a breaker spares the one that keeps failing."""
 
 import asyncio
+import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 from incumbent.errors import BadOutput, EngineDied, PredictError, PredictTimeout
-from incumbent.loop.predict import SLOW_CALLS, SLOW_S, Block, Breaker, Chain, Group, Lane
+from incumbent.loop.predict import SLOW_CALLS, SLOW_S, Block, Call, Chain, Group, Lane
 from incumbent.records import Column, Signature
 from incumbent.runtimes.base import Columns, Floats
 from incumbent.runtimes.table import Table
@@ -74,7 +76,8 @@ class Asking:
         self.chain.submit(Group(whole, callers, places, [None] * len(callers), order, self.lanes, self.clock()))
 
     def _served(self, group: Group, output: Floats, version: str) -> None:
-        for caller, row in zip(group.callers, output.tolist(), strict=True):
+        callers = group.callers if len(group.callers) > 1 else group.callers * len(group)
+        for caller, row in zip(callers, output.tolist(), strict=True):
             self.said[caller] = (version, group.reason, row[1])
 
     def _failed(self, group: Group) -> None:
@@ -310,102 +313,154 @@ def test_a_prompt_version_that_turns_out_slow_gets_a_thread() -> None:
     asyncio.run(run())
 
 
-# --- the breaker alone
+# --- asked and not heard
 
 
-def called(breaker: Breaker, good: bool) -> None:
-    assert breaker.allows()
-    breaker.report(good)
+class Calling(Asking):
+    """The same, with what each call said: (reason, p) a caller, and how long it took."""
+
+    def __init__(self, *engines: Any, deadline_ms: float = 100, clock: Callable[[], float] | None = None) -> None:
+        super().__init__(*engines, deadline_ms=deadline_ms, clock=clock)
+        self.chain = Chain(deadline_ms, self._served, self._failed, self.clock, self._heard)
+        self.lanes = {engine.version: self.chain.lane(engine) for engine in engines}
+        self.heard: dict[str, tuple[str | None, float | None]] = {}
+        self.took_s: list[float] = []
+
+    def _heard(self, call: Call, output: Floats | None) -> None:
+        (caller,) = call.callers
+        self.heard[caller] = call.reason, None if output is None else output[0, 1]
+        self.took_s.append(call.took_s)
+        assert caller not in self.said, "the incumbent is asked after it"
+
+    def call(self, *callers: str) -> None:
+        """One row for each caller: v3 is called, v2 (and then v1) answers."""
+        columns = Table(np.arange(float(len(callers))).reshape(-1, 1), ("x",))
+        block = Block(SIGNATURE, columns, [f'{{"x": {i}}}' for i in range(len(callers))])
+        none = [None] * len(callers)
+        group = Group(block, callers, [0] * len(callers), none, ("v2", "v1"), self.lanes, self.clock())
+        self.chain.call(group, "v3")
 
 
-def test_half_of_twenty_calls_open_it() -> None:
-    """Failures that alternate with successes never are 5 in a row: the share opens it, not before 20 calls."""
-    breaker = Breaker(Clock())
-    for i in range(19):
-        called(breaker, good=i % 2 == 1)
-        assert breaker.state == "closed"
-    called(breaker, good=True)
-    assert breaker.state == "closed"  # 10 of 20 failed, but the last call was good
-    called(breaker, good=False)
-    assert breaker.state == "open"  # 11 of 21
+def test_who_is_called_is_asked_and_another_answers() -> None:
+    """Each caller by itself, with what it said; the answer and its reason are the incumbent's."""
+    called = Scripted("v3", 0.9)
+    asking = Calling(called, Scripted("v2", 0.2))
+    asking.call("a", "b")
+    assert asking.heard == {"a": (None, 0.9), "b": (None, 0.9)}
+    assert asking.said == {"a": ("v2", None, 0.2), "b": ("v2", None, 0.2)}
+    assert called.seen == [[0.0], [1.0]]
 
 
-def test_the_window_forgets() -> None:
-    """Failures older than 30 s do not count: there is no lifetime rate."""
-    clock = Clock()
-    breaker = Breaker(clock)
-    for _ in range(4):
-        for i in range(12):
-            called(breaker, good=i % 3 != 0)
-        clock.now += 31
-    for i in range(18):
-        called(breaker, good=i % 2 == 0)
-    assert breaker.state == "closed"
+def test_several_rows_of_one_caller_are_one_call() -> None:
+    """Also where they came in a batch with others' rows."""
+    called = Scripted("v3", 0.9)
+    asking = Calling(called, Scripted("v2", 0.2))
+    asking.call("a", "a", "b")
+    asking.call("c", "c")
+    assert called.seen == [[0.0, 1.0], [2.0], [0.0, 1.0]]
+    assert set(asking.said) == {"a", "b", "c"}
 
 
-def test_exactly_one_probe_at_a_time() -> None:
-    """Half-open: the second caller is turned away until the first has reported."""
-    clock = Clock()
-    breaker = Breaker(clock)
-    for _ in range(5):
-        called(breaker, good=False)
-    assert not breaker.allows()
-    clock.now += 30
-    assert breaker.allows()
-    assert not breaker.allows()
-    breaker.report(True)
-    assert breaker.allows()
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(PredictError("no"), "error"), (PredictTimeout("late"), "timeout"), (BadOutput("nan"), "bad_output")],
+)
+def test_a_call_that_fails_is_no_fallback(error: PredictError, reason: str) -> None:
+    """The reason is the call's; one odd row is one caller's alone; the incumbent has none."""
+    asking = Calling(Scripted("v3", 0.9, script=[error]), Scripted("v2", 0.2))
+    asking.call("a", "b")
+    assert asking.heard == {"a": (reason, None), "b": (None, 0.9)}
+    assert asking.said == {"a": ("v2", None, 0.2), "b": ("v2", None, 0.2)}
 
 
-def test_three_good_probes_close_it() -> None:
-    """Two are not enough, and one failure opens it again."""
-    clock = Clock()
-    breaker = Breaker(clock)
-    for _ in range(5):
-        called(breaker, good=False)
-    clock.now += 30
-    called(breaker, good=True)
-    called(breaker, good=True)
-    assert breaker.state == "half_open"
-    called(breaker, good=True)
-    assert breaker.state == "closed"
+def test_who_is_not_loaded_or_spared_is_not_called() -> None:
+    """And the incumbent's own failure is its own: the next in order answers with its reason."""
+    asking = Calling(Scripted("v2", script=[PredictTimeout("late")]), Scripted("v1", 0.1))
+    asking.call("a")
+    assert (asking.heard, asking.said) == ({"a": ("not_loaded", None)}, {"a": ("v1", "timeout", 0.1)})
+    failing = Calling(Scripted("v3", script=[PredictError("no")] * 5), Scripted("v2"))
+    for i in range(6):
+        failing.call(f"{i}")
+    assert failing.heard["5"] == ("breaker_open", None) and failing.said["5"] == ("v2", None, 0.5)
 
 
-def test_a_bad_probe_opens_it_again() -> None:
-    """Two good probes before it count for nothing."""
-    clock = Clock()
-    breaker = Breaker(clock)
-    for _ in range(5):
-        called(breaker, good=False)
-    clock.now += 30
-    for good in (True, True, False):
-        called(breaker, good)
-    assert breaker.state == "open"
+def test_a_call_is_waited_for_during_half_of_the_deadline() -> None:
+    """Whether it runs or waits for its turn; then nobody listens, and what it says later is nobody's."""
+    gate = Gate()
+
+    async def run() -> None:
+        slow = Scripted("v3", 0.9, prompt=False, before=gate)
+        asking = Calling(slow, Scripted("v2", 0.2), deadline_ms=400, clock=time.monotonic)
+        asking.call("runs")
+        await until(lambda: slow.calls == 1)
+        asking.call("waits")
+        await until(lambda: len(asking.said) == 2)
+        assert asking.said == {"runs": ("v2", None, 0.2), "waits": ("v2", None, 0.2)}
+        assert asking.heard == {"runs": ("timeout", None), "waits": ("timeout", None)}
+        assert all(took >= 0.2 - 0.005 for took in asking.took_s)
+        gate.open.release(2)
+        asking.ask(("v3",), "later")
+        await until(lambda: "later" in asking.said)
+        assert asking.said["later"] == ("v3", None, 0.9) and len(asking.heard) == 2
+        assert slow.calls == 2  # the one that waited was not asked any more
+        asking.lanes["v3"].close()
+
+    asyncio.run(run())
 
 
-def test_the_third_opening_in_ten_minutes_latches() -> None:
-    """It stays shut, however long one waits, until the version is loaded anew."""
-    clock = Clock()
-    breaker = Breaker(clock)
-    for _ in range(5):
-        called(breaker, good=False)
-    for _ in range(2):
-        clock.now += 30
-        called(breaker, good=False)
-    clock.now += 100_000
-    assert breaker.state == "latched"
-    assert not breaker.allows()
-    breaker.reset()
-    assert breaker.allows()
+def test_calls_share_a_batch_with_those_who_are_answered() -> None:
+    """One call of the engine for both; each hears what is its own."""
+    gate = Gate()
+
+    async def run() -> None:
+        engine = Scripted("v3", 0.9, prompt=False, before=gate)
+        asking = Calling(engine, Scripted("v2", 0.2), deadline_ms=60_000, clock=time.monotonic)
+        asking.ask(("v3",), "first")
+        await until(lambda: engine.calls == 1)
+        asking.call("called")
+        asking.ask(("v3",), "answered")
+        gate.open.release(2)
+        await until(lambda: len(asking.said) == 3)
+        assert engine.calls == 2 and asking.heard == {"called": (None, 0.9)}
+        assert (asking.said["called"][0], asking.said["answered"][0]) == ("v2", "v3")
+        asking.lanes["v3"].close()
+
+    asyncio.run(run())
 
 
-def test_three_openings_in_more_than_ten_minutes_do_not_latch() -> None:
-    """The openings are counted in a window too."""
-    clock = Clock()
-    breaker = Breaker(clock)
-    for _ in range(5):
-        called(breaker, good=False)
-    for _ in range(4):
-        clock.now += 301
-        called(breaker, good=False)
-    assert breaker.state == "open"
+class Piped(Scripted):
+    """An engine whose answer comes through a pipe that the loop watches."""
+
+    ailing = False
+
+    def begin(self, columns: Columns) -> int | None:
+        self.reads, self.writes = os.pipe()
+        os.write(self.writes, b"0.25")
+        return self.reads
+
+    def end(self) -> Floats | None:
+        p = float(os.read(self.reads, 10))
+        return np.array([[1 - p, p]])
+
+    def late(self, deadline_ms: float) -> PredictTimeout:
+        return PredictTimeout("late")
+
+    def mend(self) -> None:
+        return None
+
+
+def test_a_lane_that_is_left_is_watched_no_more() -> None:
+    """The descriptor of an engine that is closed belongs to somebody else's connection soon."""
+
+    async def ask() -> None:
+        engine = Piped("v1", prompt=False)
+        asking = Asking(engine)
+        asking.ask(("v1",), "a")
+        await until(lambda: "a" in asking.said)
+        assert asking.said == {"a": ("v1", None, 0.25)}
+        asking.lanes["v1"].leave()
+        assert not asyncio.get_running_loop().remove_reader(engine.reads)
+        for descriptor in (engine.reads, engine.writes):
+            os.close(descriptor)
+
+    asyncio.run(ask())

@@ -243,6 +243,37 @@ def test_a_second_trial_is_refused() -> None:
         promote.start_trial(ledger, now(ledger), "v3", at=60, actor="ada", mode="shadow")
 
 
+def test_a_third_arm_leaves_some_to_the_incumbent() -> None:
+    """A third each; what would leave nobody is refused."""
+    ledger = ledger_of(2, promoted=1)
+    start = {"at": 50, "actor": "ada", "mode": "split"}
+    with pytest.raises(DecisionRefused, match=r"called 0\.5"):
+        promote.start_trial(ledger, now(ledger), "v2", share=0.5, called=0.5, **start)  # type: ignore[arg-type]
+    promote.start_trial(ledger, now(ledger), "v2", share=1 / 3, called=1 / 3, **start)  # type: ignore[arg-type]
+    trial = now(ledger).trial
+    assert trial is not None and trial.called == 1 / 3
+    assert trial.shares == pytest.approx({"challenger": 1 / 3, "incumbent": 1 / 3, "called": 1 / 3})
+
+
+def test_a_challenger_must_take_every_row_of_the_incumbent() -> None:
+    """More columns that may be null, wider types and another order are fine; what is not is named, and nothing
+    starts."""
+    hour, carrier = SIGNATURE.columns
+    wide = replace(SIGNATURE, columns=(carrier, Column("wind", "number"), replace(hour, type="number")))
+    number = replace(carrier, type="number", categories=None)
+    narrow = replace(SIGNATURE, columns=(replace(hour, nullable=False), number))
+    ledger = ledger_of(2, promoted=1)
+    for name, signature in (("v3", wide), ("v4", narrow)):
+        promote.register(ledger, now(ledger), version(name, signature=signature), at=9, actor="ada")
+    lines = len(ledger.lines)
+    with pytest.raises(DecisionRefused, match="v4 does not take every row that the incumbent v1 takes") as refused:
+        promote.start_trial(ledger, now(ledger), "v4", at=9, actor="ada", mode="shadow")
+    assert "'dep_hour' may not be null" in str(refused.value) and "'carrier' takes number" in str(refused.value)
+    assert len(ledger.lines) == lines
+    promote.start_trial(ledger, now(ledger), "v3", at=9, actor="ada", mode="split")
+    assert now(ledger).trial is not None
+
+
 def test_enrolment_is_raised_in_the_same_phase_and_never_lowered_in_it() -> None:
     """The refusal names both shares and both ways out."""
     ledger = split_trial()

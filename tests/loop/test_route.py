@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from incumbent.loop import route
 from incumbent.loop.route import Router, assign, order, routes, share_hash, share_of
 from incumbent.records import Roles, Routes, Trial
 
@@ -15,8 +16,11 @@ SPLIT = Trial("t9", "v3", "v2", "split", started_at=0, enrolled=0.5)
 ROLES = Roles(sequence=12, stack=("v1", "v2"), baseline="v1", trial=SPLIT)
 
 
-def split(enrolled: float = 1.0, share: float = 0.5, phase: int = 1) -> Routes:
-    trial = replace(SPLIT, enrolled=enrolled, share=share, phase=phase)
+THIRD = 1 / 3
+
+
+def split(enrolled: float = 1.0, share: float = 0.5, phase: int = 1, called: float = 0.0) -> Routes:
+    trial = replace(SPLIT, enrolled=enrolled, share=share, phase=phase, called=called)
     return Routes(12, "v2", ("v2", "v1"), trial)
 
 
@@ -41,20 +45,26 @@ def test_the_begun_hash_is_the_whole_one(salt: str, what: str, unit: str) -> Non
     assert [share(unit), share("another"), share(unit)][::2] == [int.from_bytes(whole, "big") / 2**64] * 2
 
 
-def test_nobody_changes_arm_when_more_units_take_part() -> None:
-    """Raising the enrolled share 2 → 10 → 50 → 100 % adds units and moves none."""
-    units = [f"user-{i}" for i in range(20_000)]
-    before: dict[str, str | None] = {}
+@pytest.mark.parametrize(("share", "called"), [(0.5, 0.0), (THIRD, THIRD)])
+def test_nobody_changes_arm_when_more_units_take_part(share: float, called: float) -> None:
+    """100,000 units through the router, enrolled 2 → 10 → 50 → 100 %: units are added and none is moved, and every
+    share is what it says (within 4 standard errors)."""
+    n = 100_000
+    units = [f"user-{i}" for i in range(n)]
+    before: dict[str, str] = {}
     for enrolled in (0.02, 0.1, 0.5, 1.0):
-        now = {unit: assign(split(enrolled), unit).arm for unit in units}
-        taking_part = {unit: arm for unit, arm in now.items() if arm is not None}
+        now = split(enrolled, share, called=called)
+        deals = Router(now).assign
+        taking_part = {unit: arm for unit in units if (arm := deals(unit).arm) is not None}
         assert before.items() <= taking_part.items()
-        # the enrolled share and the arms' share, each within 4 standard errors
-        n = len(taking_part)
-        assert abs(n / 20_000 - enrolled) <= 4 * (enrolled * (1 - enrolled) / 20_000) ** 0.5
-        assert abs(Counter(taking_part.values())["challenger"] / n - 0.5) <= 4 * (0.25 / n) ** 0.5
-        before = taking_part
-    assert len(before) == 20_000
+        assert abs(len(taking_part) / n - enrolled) <= 4 * (enrolled * (1 - enrolled) / n) ** 0.5
+        assert now.trial is not None
+        found = Counter(taking_part.values())
+        for arm, expected in now.trial.shares.items():
+            error = (expected * (1 - expected) / len(taking_part)) ** 0.5
+            assert abs(found[arm] / len(taking_part) - expected) <= 4 * error
+        before = dict(taking_part)
+    assert len(before) == n
 
 
 def test_enrolment_and_arm_are_independent() -> None:
@@ -78,6 +88,32 @@ def test_the_propensity_is_that_of_the_arm() -> None:
     found = {assign(split(share=0.2), f"u{i}") for i in range(200)}
     by_arm = {each.arm: (each.version, each.propensity, each.trial, each.phase) for each in found}
     assert by_arm == {"challenger": ("v3", 0.2, "t9", 1), "incumbent": ("v2", 0.8, "t9", 1)}
+
+
+def test_a_third_arm_takes_the_next_share() -> None:
+    """u("arm") below the share: the challenger; below the share and the called share: called, the incumbent answers."""
+    now = split(share=THIRD, called=THIRD)
+    units = [f"u{i}" for i in range(9_000)]
+    found = {unit: assign(now, unit) for unit in units}
+    for unit, each in found.items():
+        place = share_hash("t9/1", "arm", unit)
+        arm = "challenger" if place < THIRD else "called" if place < 2 * THIRD else "incumbent"
+        assert (each.arm, each.version) == (arm, "v3" if arm == "challenger" else "v2")
+        assert each.propensity == pytest.approx(THIRD)
+    counts = Counter(each.arm for each in found.values())
+    assert all(abs(counts[arm] - 3_000) <= 4 * (9_000 * THIRD * 2 * THIRD) ** 0.5 for arm in now.trial.shares)  # type: ignore[union-attr]
+    assert Router(now).calls == "v3" and Router(split()).calls is None
+
+
+@pytest.mark.parametrize(
+    ("place", "arm"),
+    [(0.4057286519313544, "called"), (0.5733261158389276, "called"), (0.9261641363419082, "incumbent"),
+     (0.25, "challenger")],
+)  # fmt: skip
+def test_the_published_places_have_their_arm(place: float, arm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The places of the three vectors, and one below a third, among three arms."""
+    monkeypatch.setattr(route, "share_of", lambda salt, what: lambda unit: place if what == "arm" else 0.0)
+    assert assign(split(share=THIRD, called=THIRD), "anybody").arm == arm
 
 
 def test_the_router_remembers_what_is_assigned() -> None:

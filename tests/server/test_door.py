@@ -150,7 +150,7 @@ def test_outcomes_find_their_predictions(server: Any) -> None:
     def tell(*outcomes: dict[str, Any]) -> Any:
         return server.http.post("/v1/outcomes", json={"outcomes": list(outcomes)})
 
-    nothing = dict.fromkeys(("accepted", "pending", "repeated", "corrected"), 0)
+    nothing = dict.fromkeys(("accepted", "pending", "repeated", "corrected", "late"), 0)
     assert tell({"id": "a", "value": 1}, {"id": "z", "value": 0}).json() == {**nothing, "accepted": 1, "pending": 1}
     assert tell({"id": "a", "value": 1}).json() == {**nothing, "repeated": 1}
     assert tell({"id": "a", "value": 0}).json() == {**nothing, "corrected": 1}

@@ -94,8 +94,11 @@ def test_every_number_is_exposed_with_its_labels() -> None:
     meter.refused(422, "RowError")
     meter.refused(503, "StoreFull")
     meter.count("restarts", "ticker")
+    meter.count("called_rows", "v2", "timeout", by=6)
+    meter.count("rows_without_unit", by=7)
+    meter.count("late_outcomes", by=8)
     found = scraped(numbers)
-    assert len(COUNTERS) + len(HISTOGRAMS) + len(LEVELS) == 14
+    assert len(COUNTERS) + len(HISTOGRAMS) + len(LEVELS) == 17
     for key, value in {
         ("requests_total", "/v1/predict", "200"): 1,
         ("rows_total", "v1"): 5,
@@ -104,6 +107,9 @@ def test_every_number_is_exposed_with_its_labels() -> None:
         ("refusals_total", "422", "RowError"): 1,
         ("shadow_dropped_rows_total",): 2,
         ("restarts_total", "ticker"): 1,
+        ("called_rows_total", "timeout", "v2"): 6,
+        ("rows_without_unit_total",): 7,
+        ("late_outcomes_total",): 8,
         ("version_seconds_count", "v1"): 1,
         ("version_seconds_sum", "v1"): 0.003,
         ("commit_seconds_count",): 1,

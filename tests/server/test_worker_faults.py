@@ -16,7 +16,7 @@ import pytest
 
 import incumbent
 from incumbent.engines import exchange
-from incumbent.loop import fold, predict, promote, route
+from incumbent.loop import breaker, fold, promote, route
 from incumbent.records import DAY
 from incumbent.server.access import Access
 
@@ -108,7 +108,7 @@ class Trial:
         answerer.chain.deadline_ms = answerer.state.lanes["v3"]._deadline_ms = deadline_ms
 
     @property
-    def breaker(self) -> predict.Breaker:
+    def breaker(self) -> breaker.Breaker:
         return self.server.door.answerer.chain.breakers["v3"]  # type: ignore[no-any-return]
 
 
@@ -229,7 +229,7 @@ def test_a_poisonous_row_falls_back_alone(trial: Trial) -> None:
 def test_the_breaker_opens_probes_closes_and_latches(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five failures in a row open it, after the pause one probe at a time passes, three good ones close it; the third
     opening is for good, and ends the trial."""
-    monkeypatch.setattr(predict, "OPEN_S", 0.3)
+    monkeypatch.setattr(breaker, "OPEN_S", 0.3)
     unit = trial.challenged[0]
     for opening in (1, 2, 3):
         trial.tell("raises")

@@ -1,14 +1,14 @@
 """Steps 3 to 5 at the terminal, and `why`: each asks the project for evidence and shows it."""
 
 import time as clocks
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
 from incumbent.cli import live_replay, options, output
 from incumbent.cli.opening import open_project, shown
 from incumbent.cli.options import HERE, AsJson, Folder, Now, Reason
-from incumbent.errors import IncumbentError, StoreLocked
+from incumbent.errors import ConfigError, IncumbentError, StoreLocked
 from incumbent.records import Decision, moment
 from incumbent.server import lifeline
 
@@ -94,33 +94,46 @@ def speed(
 def upkeep_tick(
     project: Folder = HERE,
     now: Now = None,
-    forever: Annotated[bool, typer.Option(help="Stay, and tick every serve.tick_s seconds.")] = False,
+    forever: Annotated[
+        bool, typer.Option(help="Stay: tick every serve.tick_s, and look at a trial as outcomes come (serve.look_s).")
+    ] = False,
+    clock: Annotated[
+        Literal["wall", "replay"],
+        typer.Option(help="wall, or replay: task time is that of the latest logged prediction."),
+    ] = "wall",
     json: AsJson = False,
 ) -> None:
     """Look at the trial, the watch and what is due; do it, and say why. Running it twice changes nothing more."""
     lifeline.hold()  # a ticker of a supervisor that was killed ends too
-    standing_by = False
+    if now is not None and (forever or clock == "replay"):
+        raise ConfigError(f"found --now {now}, which is one moment: expected it without --forever and --clock replay")
     with open_project(project) as opened:
-        while True:
-            try:
-                with output.busy("looking at what is due"):
-                    decisions = opened.upkeep.tick(now=options.moment(now))
-                    opened.draw()
+        if forever:
+            _tick_forever(opened.upkeep.ticker(clock), json)
+        with output.busy("looking at what is due"):
+            if clock == "replay":
+                decisions = opened.upkeep.ticker(clock).turn()
+            else:
+                decisions = opened.upkeep.tick(now=options.moment(now))
+                opened.draw()
+        _show_decisions(decisions, json)
+
+
+def _tick_forever(ticker: Any, json: bool) -> NoReturn:
+    standing_by = False
+    while True:
+        try:
+            decisions = ticker.turn()
+            if decisions is not None:
                 _show_decisions(decisions, json)
                 standing_by = False
-            except StoreLocked as error:
-                if not forever:
-                    raise
-                if not standing_by:  # another ticker does the work: said once
-                    output.note(f"standing by: {error}")
-                standing_by = True
-            except IncumbentError as error:
-                if not forever:
-                    raise
-                output.note(f"this tick failed, the next one tries again: {type(error).__name__}: {error}")
-            if not forever:
-                return
-            clocks.sleep(opened.config.serve.tick_s)
+        except StoreLocked as error:
+            if not standing_by:  # another ticker does the work: said once
+                output.note(f"standing by: {error}")
+            standing_by = True
+        except IncumbentError as error:
+            output.note(f"this tick failed, the next one tries again: {type(error).__name__}: {error}")
+        clocks.sleep(ticker.wait_s)
 
 
 @upkeep_app.command("reviews")

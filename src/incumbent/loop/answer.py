@@ -1,8 +1,8 @@
 """Answer requests: the one way in for the server, for scoring and for Python.
 
 In: rows, outcomes and the ledger that other processes append to. Out: answers that are in the log before they leave.
-Composes route, predict, log and shadow. Decides nothing, but that a challenger whose breaker latched is let go: it
-follows the ledger, loads and proves what is new beside the traffic, then swaps its whole state at once.
+Composes route, predict, log and shadow; `follow` keeps the state that it answers with, as the ledger moves. Decides
+nothing.
 
 Everything on the path of an answer happens on one event loop, so nothing waits for a thread to be scheduled. What
 arrives between two turns of the loop is one batch: one pass of checks, one call of each version, one commit. There is
@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import repeat
 from typing import Literal
@@ -25,60 +25,25 @@ from incumbent.clock import wall
 from incumbent.config import Config
 from incumbent.engines.base import Engine
 from incumbent.engines.opening import OpenEngine
-from incumbent.errors import LedgerConflict, PredictError, RowError
+from incumbent.errors import RowError
 from incumbent.loop import asked as rows_asked
-from incumbent.loop import fold, log, outcome, predict, promote, route, shadow
+from incumbent.loop import log, outcome, predict, route, shadow
 from incumbent.loop.asked import Asked, Unanswered
+from incumbent.loop.follow import Follower, State
 from incumbent.loop.meter import Meter
-from incumbent.loop.opening import Needed, Openings
-from incumbent.records import SECOND, Answer, Micros, Outcome, Request, Roles, Routes, Signature
+from incumbent.loop.opening import Openings
+from incumbent.records import SECOND, Answer, Micros, Outcome, Request, Routes, Shadow
 from incumbent.runtimes.base import Columns, Floats
-from incumbent.runtimes.reading import Reader
 from incumbent.stats import metrics
 from incumbent.storage.base import OutcomeCounts, PredictionRow
 from incumbent.storage.opening import Facts
 
 Clock = Literal["wall", "replay"]
 _LOGGER = logging.getLogger("incumbent")
-_RELOAD_S = 30.0
-OPENING_S = 0.2
-"""How often the ledger is read while a version is being opened."""
 REPLAY_DEADLINE_MS = 60_000.0
 """A rehearsal reports latency and decides nothing on it: what it decides must not depend on how busy a machine is."""
 CHUNK = 256
 """Rows of large requests that one turn takes, so that single rows pass between two chunks."""
-
-
-class State:
-    """What a request uses from start to end.
-
-    `failures`: the error of each version that is not loaded. `apart`: those whose lane was opened as a challenger's.
-    """
-
-    def __init__(
-        self,
-        roles: Roles | None = None,
-        routes: Routes | None = None,
-        lanes: Mapping[str, predict.Lane] | None = None,
-        shadows: Mapping[str, Engine] | None = None,
-        failures: Mapping[str, str] | None = None,
-        apart: frozenset[str] = frozenset(),
-    ) -> None:
-        self.roles, self.routes, self.apart = roles or Roles(), routes, apart
-        self.lanes, self.shadows, self.failures = lanes or {}, shadows or {}, failures or {}
-        self.open = 0
-        """Requests that use this state now."""
-        if routes is not None:
-            self.router = route.Router(routes)
-            self.reader = Reader(self.signature)
-            self.probabilities = rows_asked.probabilities(self.signature)
-
-    @property
-    def signature(self) -> Signature:
-        """What requests are checked against: the incumbent's. PredictError while there is none."""
-        if self.routes is None:
-            raise PredictError("nothing can answer yet: there is no incumbent. Run `incumbent baseline` first.")
-        return self.roles.versions[self.routes.incumbent].signature
 
 
 class Answerer:
@@ -106,38 +71,43 @@ class Answerer:
         self.waiting = 0
         """Rows that were taken and not answered yet."""
         self._deadline_ms = config.serve.deadline_ms if clock == "wall" else REPLAY_DEADLINE_MS
-        self.chain = predict.Chain(self._deadline_ms, self._served, self._unanswered, monotonic)
+        self.chain = predict.Chain(self._deadline_ms, self._served, self._unanswered, monotonic, self._called)
         self.queue = shadow.Queue(None if clock == "replay" else shadow.MOST_ROWS)
         self.shadows_wait: Callable[[], None] = lambda: None
         """Called on the loop when there is something for `shadow` to score."""
-        self.openings, self._monotonic = Openings(open_engine), monotonic
+        self._monotonic = monotonic
+        self._window = int(config.live.window_hours * 3600 * SECOND)
         self._metric = metrics.get(config.task.metric, config.task.kind)
         self._private = log.privacy(config.task.private, config.task.unit, config.store_path)
         self.writer = log.Writer(facts.log, config.store.durability, self._private, self._settled, self.meter.committed)
-        self._state = State()
-        self._retired: list[State] = []
         self._arrived: list[Asked] = []
         self._large: deque[tuple[Asked, int]] = deque()
         self._answered: list[Asked] = []
         self._scheduled = False
         self._idle: asyncio.Event | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._reload_at = 0.0
-        self._calling, self._following, self._settling, self._shadowing = (threading.Lock() for _ in range(4))
-        self._leaving = threading.Event()
+        self._calling, self._settling, self._shadowing = (threading.Lock() for _ in range(3))
+        self._follower = Follower(
+            facts.ledger, open_engine, self.chain, self._shadowing, lets_go=clock == "wall", now=now,
+            monotonic=monotonic,
+        )  # fmt: skip
 
     @property
     def state(self) -> State:
-        return self._state
+        return self._follower.state
 
     @property
     def routes(self) -> Routes | None:
-        return self._state.routes
+        return self.state.routes
+
+    @property
+    def openings(self) -> Openings:
+        """Versions that are being opened."""
+        return self._follower.openings
 
     @property
     def ready(self) -> bool:
         """Is at least one version of the chain loaded and proved?"""
-        state = self._state
+        state = self.state
         return state.routes is not None and any(name in state.lanes for name in state.routes.chain)
 
     # --- requests
@@ -157,9 +127,10 @@ class Answerer:
     def answer_each(self, groups: Sequence[Sequence[Request]]) -> list[list[Answer] | Exception]:
         """Answer several callers' requests as one batch. A wrong group gets its error, the others answers."""
         with self._calling:
-            if self._loop is None or self._loop.is_closed():
-                self._loop = asyncio.new_event_loop()
-            return self._loop.run_until_complete(self._answer_each(groups))
+            loop = self._follower.loop
+            if loop is None or loop.is_closed():
+                loop = self._follower.loop = asyncio.new_event_loop()
+            return loop.run_until_complete(self._answer_each(groups))
 
     async def _answer_each(self, groups: Sequence[Sequence[Request]]) -> list[list[Answer] | Exception]:
         taken = [self._ask_requests(group) for group in groups]
@@ -167,7 +138,7 @@ class Answerer:
         return [each.answers() if isinstance(each, Asked) else each for each in found]  # type: ignore[misc]
 
     async def _ask_requests(self, requests: Sequence[Request]) -> Asked:
-        state = self._state
+        state = self.state
         signature = state.signature  # PredictError where there is none
         assert signature is not None
         return await self.ask(rows_asked.of_requests(requests, state, state.reader))
@@ -198,6 +169,8 @@ class Answerer:
         if not asked.ids:
             done(asked)
             return
+        if self.config.task.unit and None in asked.units:
+            rows_asked.name_units(asked, self.config.task.unit)
         asked.done = done
         asked.started = self._monotonic()
         asked.state.open += 1
@@ -207,7 +180,7 @@ class Answerer:
         else:
             self._arrived.append(asked)
         if not self._scheduled:
-            self._loop = loop = asyncio.get_running_loop()
+            self._follower.loop = loop = asyncio.get_running_loop()
             self._scheduled = True
             loop.call_soon(self._turn)
 
@@ -262,17 +235,19 @@ class Answerer:
             self.chain.submit(predict.Group(block, callers, places, assigned, order, state.lanes, started))
             return
         assigned = list(map(state.router.assign, units))
-        by_version: dict[str, list[int]] = {}
-        for place, each in enumerate(assigned):
-            by_version.setdefault(each.version, []).append(place)
-        for version, picked in by_version.items():
-            order = route.order(routes, version)
-            if len(by_version) == 1:
-                self.chain.submit(predict.Group(block, callers, places, assigned, order, state.lanes, started))
-                return
-            whose = callers if len(callers) == 1 else [callers[k] for k in picked]
-            of = whose, [places[k] for k in picked], [assigned[k] for k in picked]
-            self.chain.submit(predict.Group(block, *of, order, state.lanes, started, picked))
+        called = state.router.calls
+        for version, picked in _by_version(assigned, called is not None).items():
+            order = route.order(routes, version or routes.incumbent)
+            if len(picked) == len(places):
+                group = predict.Group(block, callers, places, assigned, order, state.lanes, started)
+            else:
+                whose = callers if len(callers) == 1 else [callers[k] for k in picked]
+                of = whose, [places[k] for k in picked], [assigned[k] for k in picked]
+                group = predict.Group(block, *of, order, state.lanes, started, picked)
+            if version is None and called is not None:
+                self.chain.call(group, called)
+            else:
+                self.chain.submit(group)
 
     def _block(self, state: State, parts: list[tuple[Asked, int, int]]) -> predict.Block | None:
         if len(parts) == 1:
@@ -343,6 +318,14 @@ class Answerer:
         if not asked.left:
             self._answered.append(asked)
 
+    def _called(self, call: predict.Call, output: Floats | None) -> None:
+        """A challenger said something of rows that the incumbent answers; their log shall have it, as a shadow's."""
+        (asked,), version, took = call.callers, call.order[0], round(call.took_s * 1e6)
+        said = [None] * len(call) if output is None else list(map(tuple, output.reshape(len(call), -1).tolist()))
+        rows = zip(call.places, said, strict=True)
+        asked.called = (asked.called or []) + [Shadow(asked.ids[i], version, one, call.reason, took) for i, one in rows]
+        self.meter.count("called_rows", version, call.reason or "answered", by=len(call))
+
     def _unanswered(self, group: predict.Group) -> None:
         error = Unanswered("no version answered: " + "; ".join(group.said))
         for asked in dict.fromkeys(group.callers):
@@ -363,20 +346,21 @@ class Answerer:
 
     def _settled(self, batch: list[Asked]) -> None:
         """The rows of these requests are kept (or not): the answers leave."""
-        state = batch[0].state
-        rows = 0
+        rows = no_unit = 0
         shadowed = False
         for asked in batch:
             if asked.error is not None:
                 self._fail(asked, asked.error)
                 continue
             rows += len(asked.ids)
-            shadowed = shadowed or bool(asked.state.routes.shadows)
+            if asked.state.router.alone is None:  # a split runs
+                no_unit += asked.units.count(None)
+            shadowed = shadowed or bool(asked.state.routes.shadows or asked.called)
             self._end(asked)
         self.counts["rows"] += rows
-        trial = state.routes.trial
-        if trial is not None and trial.mode == "split":
-            self.counts["unit_missing"] += sum(asked.units.count(None) for asked in batch if asked.error is None)
+        if no_unit:
+            self.counts["unit_missing"] += no_unit
+            self.meter.count("rows_without_unit", by=no_unit)
         if shadowed:
             self._shadow_later([asked for asked in batch if asked.error is None])
 
@@ -390,8 +374,8 @@ class Answerer:
         """Count a request out, and tell its caller."""
         self.waiting -= len(asked.ids)
         asked.state.open -= 1
-        if not asked.state.open and self._retired:
-            self._give_back()
+        if not asked.state.open and self._follower.retired:
+            self._follower.give_back()
         if not self.waiting and self._idle is not None:
             self._idle.set()
         done = asked.done
@@ -400,11 +384,12 @@ class Answerer:
 
     def _shadow_later(self, batch: list[Asked]) -> None:
         for asked in batch:
-            state = asked.state
-            if state.routes.shadows:
-                block = _Later(asked)
-                served = [row.served_by for row in asked.rows]
-                self.queue.put(shadow.Answered([r.id for r in asked.rows], served, state.routes.shadows, block.of))
+            shadows, said = asked.state.routes.shadows, asked.called or ()
+            if shadows or said:
+                rows = {one.id for one in said}
+                kept = [(row.id, row.served_by) for row in asked.rows if shadows or row.id in rows]
+                ids, served = zip(*kept, strict=True)
+                self.queue.put(shadow.Answered(ids, served, shadows, _Later(asked).of, said))
         self.shadows_wait()
 
     # --- what comes later
@@ -415,8 +400,10 @@ class Answerer:
             ahead = self.config.serve.max_ahead_s
             known = [each.known_at for each in outcomes]
             rows_asked.refuse_ahead(known, self.now() + int(ahead * SECOND), ahead, "known_at")
-        counts = outcome.receive(self.facts.log, outcomes, self._state.signature)
+        counts = outcome.receive(self.facts.log, outcomes, self.state.signature, self._window)
         self.counts["outcomes"] += len(outcomes)
+        self.counts["late_outcomes"] += counts.late
+        self.meter.count("late_outcomes", by=counts.late)
         self._settle()
         return counts
 
@@ -428,7 +415,7 @@ class Answerer:
                 return 0
             kept = False
             try:
-                said = shadow.score(batch, self._state.shadows, self._deadline_ms)
+                said = shadow.score(batch, self.state.shadows, self._deadline_ms)
                 self.facts.log.append_shadows(said)
                 self._settle()
                 kept = True
@@ -438,115 +425,26 @@ class Answerer:
 
     def _settle(self) -> None:
         with self._settling:
-            outcome.settle(self.facts.log, self._state.signature, self._metric)
+            outcome.settle(self.facts.log, self.state.signature, self._metric)
 
     # --- the ledger
 
     def follow(self) -> bool:
-        """Read what was appended to the ledger; load and prove what is new, then swap. True if it changed.
-
-        A version that cannot be loaded here is passed over (`not_loaded`) and tried again after 30 s. Call it
-        from a thread: loading takes its time. What is appended meanwhile is followed at once where it does not need
-        the version that is being loaded: a rollback never waits for a challenger that is slow to start.
-        """
-        with self._following:
-            self._end_latched_trial()
-            old = self._state
-            roles = self._read(old.roles)
-            again = bool(old.failures) and self._monotonic() >= self._reload_at
-            if roles.sequence == old.roles.sequence and not again and not self.openings.any_done():
-                return False
-            while (new := self._opened(roles, old)) is None:
-                self.openings.wait(OPENING_S)
-                if self._leaving.is_set():
-                    return False
-                roles = self._read(roles)
-            self._swap(new)
-            return True
-
-    def _end_latched_trial(self) -> None:
-        """A challenger whose breaker latched is let go at once, not at the next tick. (Not on the replay clock, where
-        nothing that the machine does decides.)"""
-        trial = self._state.routes.trial if self._state.routes is not None else None
-        if trial is None or self.clock != "wall" or self.chain.state_of(trial.challenger) != "latched":
-            return
-        roles = self._read(self._state.roles)
-        if roles.trial is not None and roles.trial.name == trial.name:
-            reason = f"the breaker of {trial.challenger} latched: it opened for the third time within ten minutes"
-            with suppress(LedgerConflict):  # somebody else moved: the next look sees what is left to do
-                promote.decide_trial(
-                    self.facts.ledger, roles, "roll_back", at=self.now(), actor="breaker", reason=reason
-                )
+        """Follow what was appended to the ledger (`Follower.look`). True if it changed. Call it from a thread."""
+        return self._follower.look()
 
     def leave(self) -> None:
         """The end is near: `follow` waits for no version any more."""
-        self._leaving.set()
-
-    def _read(self, roles: Roles) -> Roles:
-        ledger = self.facts.ledger
-        behind = ledger.sequence() != roles.sequence
-        return fold.roles(ledger.events(after=roles.sequence), roles) if behind else roles
-
-    def _swap(self, new: State) -> None:
-        """Whoever uses the old state ends with it; its engines are closed after that, on the loop."""
-        old, self._state = self._state, new
-        with self._shadowing:
-            pass  # a shadow that uses the old state is done now
-        self._retired.append(old)
-        if self._loop is not None and self._loop.is_running():
-            self._loop.call_soon_threadsafe(self._give_back)
-        else:
-            self._give_back()
-
-    def _give_back(self) -> None:
-        """Close the engines that no state has a use for any more."""
-        done = [state for state in self._retired if not state.open]
-        self._retired = [state for state in self._retired if state.open]
-        used = {id(each) for state in (*self._retired, self._state) for each in _engines(state)}
-        unused = {id(e): e for state in done for e in _engines(state) if id(e) not in used}
-        if unused and self._loop is not None and self._loop.is_running():
-            self._loop.run_in_executor(None, _close, list(unused.values()))  # a process takes its time to end
-        else:
-            _close(list(unused.values()))
-
-    def _opened(self, roles: Roles, old: State) -> State | None:
-        """The state of these roles; None while a version that it needs is being opened.
-
-        A challenger that was promoted goes on answering from where it was opened apart, until it is open here.
-        """
-        routes = route.routes(roles)
-        if routes is None:
-            return State(roles)
-        challenger = (routes.trial.challenger,) if routes.trial and routes.trial.mode == "split" else ()
-        answering = dict.fromkeys((*routes.chain, *challenger))
-        needed: list[Needed] = [("lane", name, name not in routes.chain) for name in answering if name not in old.lanes]
-        needed += [("shadow", name, name not in routes.chain) for name in routes.shadows if name not in old.shadows]
-        wanted: list[Needed] = [("lane", name, False) for name in routes.chain if name in old.apart]
-        if not self.openings.are_done(needed, roles.versions):
-            return None
-        if self.openings.are_done(wanted, roles.versions):
-            needed, wanted = needed + wanted, []
-        failures: dict[str, str] = {}
-        found = self.openings.take(needed, failures, later=wanted)
-        lanes = {name: old.lanes[name] for name in answering if name in old.lanes}
-        lanes |= {name: self.chain.lane(each) for (kind, name, _), each in found.items() if kind == "lane"}
-        shadows = {name: old.shadows[name] for name in routes.shadows if name in old.shadows}
-        shadows |= {name: each for (kind, name, _), each in found.items() if kind == "shadow"}
-        opened = {name: apart for kind, name, apart in found if kind == "lane"}
-        apart = frozenset(name for name in lanes if opened.get(name, name in old.apart))
-        self._reload_at = self._monotonic() + _RELOAD_S
-        return State(roles, routes, lanes, shadows, failures, apart)
+        self._follower.leave()
 
     def close(self) -> None:
         """Give back engines and threads, after `drained`. The stores belong to the caller."""
         self.leave()
-        with self._following:
-            self.openings.let_go()
-            self.writer.close()
-            self._swap(State())
-            self._give_back()
-            if self._loop is not None and not self._loop.is_running() and not self._loop.is_closed():
-                self._loop.close()
+        self.writer.close()
+        self._follower.close()
+        loop = self._follower.loop
+        if loop is not None and not loop.is_running() and not loop.is_closed():
+            loop.close()
 
 
 class _Later:
@@ -575,17 +473,18 @@ def _rows_of(parts: list[tuple[Asked, int, int]]) -> tuple[list[Asked], Sequence
     return [asked for asked, _ in rows], [i for _, i in rows], [asked.units[i] for asked, i in rows]
 
 
+def _by_version(assigned: Sequence[route.Assignment], calls: bool) -> dict[str | None, list[int]]:
+    """The places of the rows of each version. `calls`: under None those of the third arm, where a challenger is called
+    before the incumbent answers."""
+    found: dict[str | None, list[int]] = {}
+    for place, each in enumerate(assigned):
+        version = None if calls and each.arm == "called" else each.version
+        found.setdefault(version, []).append(place)
+    return found
+
+
 def _packed(output: Floats) -> list[bytes]:
     """Each row as little-endian doubles, as the log keeps it (`storage.values.packed`)."""
     content = output.astype("<f8", copy=False).tobytes()
     packed: list[bytes] = np.frombuffer(content, f"V{len(content) // len(output)}").tolist()
     return packed
-
-
-def _close(engines: Sequence[predict.Lane | Engine]) -> None:
-    for engine in engines:
-        engine.close()
-
-
-def _engines(state: State) -> list[predict.Lane | Engine]:
-    return [*state.lanes.values(), *state.shadows.values()]

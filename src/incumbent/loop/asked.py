@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from incumbent.errors import PredictError, RowError
-from incumbent.records import Answer, Json, Label, Micros, Request, Signature
+from incumbent.records import Answer, Json, Label, Micros, Request, Shadow, Signature
 from incumbent.runtimes.reading import Reader, Values
 from incumbent.storage.base import PredictionRow
 from incumbent.storage.values import checked_id, json_text
@@ -25,12 +25,13 @@ class Asked:
 
     `made` says that all ids are our own, so that none of them can be in the log already. `texts` are the features as
     JSON, `values` the same in the order of the incumbent's signature. `rows` is what the log keeps, `outputs` what was
-    answered; `left` counts the rows that no version has answered yet. `error` is what ended it.
+    answered; `left` counts the rows that no version has answered yet. `error` is what ended it. `called` is what a
+    version said that was called and not heard, for rows of a trial's third arm.
     """
 
     __slots__ = (
-        "ats", "done", "error", "ids", "left", "made", "outputs", "rows", "started", "state", "texts", "units",
-        "values",
+        "ats", "called", "done", "error", "ids", "left", "made", "outputs", "rows", "started", "state", "texts",
+        "units", "values",
     )  # fmt: skip
 
     def __init__(
@@ -48,6 +49,7 @@ class Asked:
         self.left = len(ids)
         self.rows: list[PredictionRow] = [None] * len(ids)  # type: ignore[list-item]  # filled before it is read
         self.outputs: list[Sequence[float]] = [()] * len(ids)
+        self.called: list[Shadow] | None = None
         self.error: Exception | None = None
         self.done: Callable[[Asked], None]
         self.started = 0.0
@@ -82,6 +84,20 @@ def of_requests(requests: Sequence[Request], state: Any, reader: Reader) -> Aske
         reader.read_with_care(features),
         False,
     )
+
+
+def name_units(asked: Asked, column: str) -> None:
+    """Rows that name no unit have that of their feature `column`, where it is text or an integer."""
+    for i, unit in enumerate(asked.units):
+        if unit is None:
+            asked.units[i] = _unit_of(_decode(asked.texts[i]).get(column))
+
+
+def _unit_of(value: Json) -> str | None:
+    """17, 17.0 (an integer among nulls) and "17" are one unit; anything else is none."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) and value != "" else None
 
 
 def answer_of(row: PredictionRow, output: Sequence[float], signature: Signature) -> Answer:

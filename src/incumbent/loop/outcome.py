@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from incumbent.errors import RowError
-from incumbent.records import Label, Outcome, Signature
+from incumbent.records import Label, Micros, Outcome, Signature
 from incumbent.runtimes.signature import label_index
 from incumbent.stats.metrics import LARGEST_LOSS, Metric, to_units
 from incumbent.storage.base import Log, OutcomeCounts, Scored
@@ -23,13 +23,22 @@ LABEL = "label"
 _AT_ONCE = 100_000
 
 
-def receive(log: Log, outcomes: Sequence[Outcome], signature: Signature) -> OutcomeCounts:
+def receive(
+    log: Log, outcomes: Sequence[Outcome], signature: Signature, window: Micros | None = None
+) -> OutcomeCounts:
     """Check outcomes and keep them, all or none.
 
     A `label` must be one of the classes, or a finite number; every other name holds a finite number. Raises
-    RowError for the first that is not. Unknown ids are kept until their prediction comes.
+    RowError for the first that is not. Unknown ids are kept until their prediction comes. What was known only
+    `window` after its prediction, or later, is kept too, and counted as late: no look at a trial counts it.
     """
-    return log.append_outcomes([_checked(row, outcome, signature) for row, outcome in enumerate(outcomes)])
+    counts = log.append_outcomes([_checked(row, outcome, signature) for row, outcome in enumerate(outcomes)])
+    return counts if window is None else replace(counts, late=_late(log, outcomes, window))
+
+
+def _late(log: Log, outcomes: Sequence[Outcome], window: Micros) -> int:
+    times = log.times([each.id for each in outcomes])
+    return sum(each.id in times and each.known_at >= times[each.id] + window for each in outcomes)
 
 
 def settle(log: Log, signature: Signature, metric: Metric) -> int:

@@ -11,26 +11,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from incumbent.engines.base import Engine, Waited
 from incumbent.errors import EngineDied, PredictError, PredictTimeout, RowError
+from incumbent.loop.breaker import Breaker, State
 from incumbent.records import Signature
 from incumbent.runtimes.base import Columns, Floats
 from incumbent.runtimes.signature import to_columns
 from incumbent.runtimes.table import joined, take
 
-WINDOW_S = 30.0
-LEAST_CALLS = 20
-FAILING_SHARE = 0.5
-IN_A_ROW = 5
-OPEN_S = 30.0
-PROBES = 3
-LATCH_OPENINGS = 3
-LATCH_S = 600.0
 MOST_ROWS = 5_000
 """Rows that a thread's lane takes at once."""
 SLOW_S = 0.025
@@ -38,93 +30,7 @@ SLOW_CALLS = 3
 """A prompt engine that took longer than SLOW_S in so many calls in a row would hold up everybody: it gets a thread."""
 
 _LOGGER = logging.getLogger("incumbent")
-State = Literal["closed", "open", "half_open", "latched"]
 _decode = msgspec.json.Decoder().decode
-
-
-@dataclass(slots=True)
-class Breaker:
-    """Remembers how a version's latest calls went, and says whether to call it.
-
-    Windows only, no lifetime rate: over 30 s and at least 20 calls it opens at half of them failed, and at 5
-    failures in a row. After 30 s open, one probe at a time: 3 good ones close it, a bad one opens it again.
-    The third opening inside 10 minutes latches it: it stays shut until `reset`, and the trial of its version
-    is over. (Unless it does not latch: its version asks another machine, which may come back.)
-    """
-
-    clock: Callable[[], float] = time.monotonic
-    latches: bool = True
-    _seconds: deque[list[int]] = field(default_factory=deque)  # [second, calls, failures]
-    _openings: deque[float] = field(default_factory=deque)
-    _in_a_row: int = 0
-    _opened: float | None = None
-    _probing: bool = False
-    _good_probes: int = 0
-    _latched: bool = False
-
-    @property
-    def state(self) -> State:
-        """closed: it is called; open: it is not; half_open: one probe is; latched: never again."""
-        if self._latched:
-            return "latched"
-        if self._opened is None:
-            return "closed"
-        return "half_open" if self.clock() - self._opened >= OPEN_S else "open"
-
-    def allows(self) -> bool:
-        """May the version be called now? Half-open, one caller hears yes until it reports."""
-        if self._opened is None:  # a latched one stays opened
-            return True
-        if self.state != "half_open" or self._probing:
-            return False
-        self._probing = True
-        return True
-
-    def report(self, succeeded: bool) -> None:
-        """How the call went that `allows` let pass."""
-        if self._opened is not None:
-            self._probed(succeeded)
-            return
-        now = self.clock()
-        second = int(now)
-        if not self._seconds or self._seconds[-1][0] != second:
-            self._seconds.append([second, 0, 0])
-            while self._seconds[0][0] <= second - WINDOW_S:
-                self._seconds.popleft()
-        self._seconds[-1][1] += 1
-        if succeeded:
-            self._in_a_row = 0
-            return
-        self._seconds[-1][2] += 1
-        self._in_a_row += 1
-        calls, failed = (sum(each[i] for each in self._seconds) for i in (1, 2))
-        if self._in_a_row >= IN_A_ROW or (calls >= LEAST_CALLS and failed >= FAILING_SHARE * calls):
-            self._open(now)
-
-    def reset(self) -> None:
-        """Forget everything, the latch too: the version was loaded anew."""
-        self._seconds.clear()
-        self._openings.clear()
-        self._in_a_row = self._good_probes = 0
-        self._opened, self._probing, self._latched = None, False, False
-
-    def _probed(self, succeeded: bool) -> None:
-        self._probing = False
-        if not succeeded:
-            self._open(self.clock())
-            return
-        self._good_probes += 1
-        if self._good_probes >= PROBES:
-            self._opened = None
-            self._seconds.clear()
-            self._in_a_row = 0
-
-    def _open(self, now: float) -> None:
-        self._opened, self._probing, self._good_probes = now, False, 0
-        self._openings.append(now)
-        while self._openings[0] <= now - LATCH_S:
-            self._openings.popleft()
-        self._latched = self._latched or (self.latches and len(self._openings) >= LATCH_OPENINGS)
 
 
 class Block:
@@ -152,7 +58,7 @@ class Block:
 
 
 class Group:
-    """Rows of one batch that ask the same versions in the same order.
+    """Rows of one batch that ask the same versions in the same order (`Call`: one that is asked and not heard).
 
     Row k is row `places[k]` of the request `callers[k]`; one caller alone stands once. `picked` are their places in the
     block (None: all of them, in order), `assigned` one assignment a row. `order` is whom to ask, `place` who is asked
@@ -185,6 +91,11 @@ class Group:
         self.alone = False
         self.since: float | None = None
 
+    answers: "Group | None"
+    """Of a `Call` the group that goes on after it; None: this one is answered."""
+    over: bool
+    """Nobody listens to what a version says of it any more (of a `Call`)."""
+
     def pass_on(self, error: PredictError) -> None:
         """The version that was asked did not answer: the next one's turn."""
         self.said.append(f"{self.order[self.place]}: {error}")
@@ -198,12 +109,17 @@ class Group:
 
     def split(self) -> list["Group"]:
         """A group for each caller; empty when there is one caller alone."""
+        parts = self.by_caller()
+        return parts if len(parts) > 1 else []
+
+    def by_caller(self) -> list["Group"]:
+        """A group for each caller, who stands once in it."""
         if len(self.callers) == 1:
-            return []
+            return [self]
         rows: dict[int, list[int]] = {}
         for k, asked in enumerate(self.callers):
             rows.setdefault(id(asked), []).append(k)
-        return [self._part(each) for each in rows.values()] if len(rows) > 1 else []
+        return [self._part(each) for each in rows.values()]
 
     def _part(self, rows: list[int]) -> "Group":
         picked = rows if self.picked is None else [self.picked[k] for k in rows]
@@ -213,6 +129,33 @@ class Group:
         part.place, part.reason, part.said, part.alone = self.place, self.reason, list(self.said), True
         part.since = self.since
         return part
+
+
+Group.answers, Group.over = None, False  # no slots of theirs: two more for each group would cost 20 ns
+
+
+class Call(Group):
+    """Rows of one caller for which a version is asked while another one answers them (`answers`): what it says, or that
+    it fails, costs them time and nothing else.
+
+    `began` is when it was asked, `took_s` how long it was waited for: at most half of the deadline.
+    """
+
+    __slots__ = ("answers", "began", "over", "timer", "took_s")
+
+    def __init__(self, answers: Group, version: str, now: float) -> None:
+        of = answers.block, answers.callers, answers.places, answers.assigned
+        super().__init__(*of, (version,), answers.lanes, answers.started, answers.picked)
+        self.answers, self.over = answers, False
+        self.began, self.took_s = now, 0.0
+        self.timer: asyncio.TimerHandle | None = None
+
+    def end(self, now: float) -> None:
+        """Whatever came of it, it is over."""
+        self.over, self.took_s = True, now - self.began
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
 
 class _Flight(NamedTuple):
@@ -231,7 +174,7 @@ class Lane:
     thread waits. A prompt engine that turns out to be slow gets a thread too.
     """
 
-    def __init__(self, engine: Engine, breaker: "Breaker", deadline_ms: float, clock: Callable[[], float]) -> None:
+    def __init__(self, engine: Engine, breaker: Breaker, deadline_ms: float, clock: Callable[[], float]) -> None:
         self.engine, self.breaker = engine, breaker
         self.prompt = engine.prompt
         self.waiting: deque[tuple[Group, float]] = deque()
@@ -242,6 +185,7 @@ class Lane:
         self._thread: ThreadPoolExecutor | None = None
         self._waited = engine if isinstance(engine, Waited) else None
         self._watched: int | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._flight: _Flight | None = None
         self._done: Callable[..., None] | None = None
 
@@ -260,6 +204,8 @@ class Lane:
     def start(self, done: Callable[["Lane", Sequence[Group], Floats | PredictError], None]) -> None:
         """Ask for what waits, in the thread; `done` hears of it on the loop. Nothing happens while a batch runs."""
         self._done = done
+        while self.waiting and self.waiting[0][0].over:
+            self.waiting.popleft()
         if self.busy or not self.waiting:
             return
         groups, oldest = self._taken()
@@ -275,6 +221,14 @@ class Lane:
         if self._waited is None or not self._fly(self._waited, columns, left_ms, groups, done):
             self._unwatch()  # the thread reads the same pipe
             self._beside(lambda: self._call(columns, left_ms), lambda said: self._finished(groups, said, done))
+
+    def leave(self) -> None:
+        """The loop looks at the engine no more. Called on the loop, before `close`: a descriptor that is closed while
+        it is watched belongs to somebody else's connection soon."""
+        if self._flight is not None:
+            self._flight.timer.cancel()
+            self._flight = None
+        self._unwatch()
 
     def close(self) -> None:
         """Give back the engine and the thread."""
@@ -309,7 +263,7 @@ class Lane:
             return False
         if watched != self._watched:
             loop.add_reader(watched, self._readable, engine)
-            self._watched = watched
+            self._watched, self._loop = watched, loop
         return True
 
     def _readable(self, engine: Waited) -> None:
@@ -340,9 +294,9 @@ class Lane:
             self._finished(flight.groups, said, flight.done)
 
     def _unwatch(self) -> None:
-        if self._watched is not None:
-            asyncio.get_running_loop().remove_reader(self._watched)
-            self._watched = None
+        if self._watched is not None and self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(self._watched)
+        self._watched = None
 
     def _mended(self) -> None:
         self.busy = False
@@ -399,8 +353,9 @@ class Lane:
             and rows + len(self.waiting[0][0]) <= MOST_ROWS
         ):
             group, _ = self.waiting.popleft()
-            groups.append(group)
-            rows += len(group)
+            if not group.over:
+                groups.append(group)
+                rows += len(group)
         return groups, oldest
 
 
@@ -414,8 +369,9 @@ def _mend(engine: Waited) -> None:
 class Chain:
     """Asks versions in the order of each group until one answers. Keeps one breaker a version, for good.
 
-    `served(group, output, version)` and `failed(group)` hear what became of it. All of it runs on one thread; `clock`
-    is monotonic, in seconds.
+    `served(group, output, version)` and `failed(group)` hear what became of it, and `called(call, output)` what a
+    version said that was called and not heard (None where it failed: `call.reason`). All of it runs on one thread;
+    `clock` is monotonic, in seconds.
     """
 
     def __init__(
@@ -424,10 +380,11 @@ class Chain:
         served: Callable[[Group, Floats, str], None],
         failed: Callable[[Group], None],
         clock: Callable[[], float] = time.monotonic,
+        called: Callable[[Call, Floats | None], None] = lambda call, output: None,
     ) -> None:
         self.deadline_ms = deadline_ms
         self.breakers: dict[str, Breaker] = {}
-        self._served, self._failed, self._clock = served, failed, clock
+        self._served, self._failed, self._called, self._clock = served, failed, called, clock
 
     def lane(self, engine: Engine) -> Lane:
         """A lane for an engine that was just opened; its breaker starts anew."""
@@ -452,6 +409,8 @@ class Chain:
                 if group.since is None:  # else it was asked before, with others: it has no fresh deadline
                     group.since = self._clock()
                 lane.waiting.append((group, group.since))
+                if isinstance(group, Call):
+                    self._bound(group)
                 lane.start(self._done)
                 return
             if lane.breaker.state == "half_open" and (parts := group.split()):
@@ -464,9 +423,41 @@ class Chain:
                 if self._one_by_one(group, error, together=False):
                     return
                 continue
-            self._served(group, output, name)
+            self._answered(group, output, name)
             return
-        self._failed(group)
+        if isinstance(group, Call):
+            self._over(group, None)
+        else:
+            self._failed(group)
+
+    def call(self, group: Group, version: str) -> None:
+        """Ask a version for rows that another one answers: they go on when it answered or failed, and after half of the
+        deadline in any case (an engine on the loop cannot be interrupted), so that the answer keeps inside it."""
+        for part in group.by_caller():
+            part.alone = False
+            self.submit(Call(part, version, self._clock()))
+
+    def _answered(self, group: Group, output: Floats, version: str) -> None:
+        if isinstance(group, Call):
+            self._over(group, output)
+        else:
+            self._served(group, output, version)
+
+    def _bound(self, call: Call) -> None:
+        if call.timer is None:
+            call.timer = asyncio.get_running_loop().call_later(self.deadline_ms / 2e3, self._give_up, call)
+
+    def _give_up(self, call: Call) -> None:
+        call.timer = None
+        call.pass_on(PredictTimeout(f"{call.order[0]} was waited for during half of the deadline"))
+        self._over(call, None)
+
+    def _over(self, call: Call, output: Floats | None) -> None:
+        if not call.over:
+            call.end(self._clock())
+            self._called(call, output)
+            assert call.answers is not None
+            self.submit(call.answers)
 
     def _one_by_one(self, group: Group, error: PredictError, together: bool) -> bool:
         """A version that raised on a batch is asked again for each caller, so that one odd row spoils no other's
@@ -485,13 +476,13 @@ class Chain:
     def _done(self, lane: Lane, groups: Sequence[Group], said: Floats | PredictError) -> None:
         if isinstance(said, PredictError):
             for group in groups:
-                if not self._one_by_one(group, said, together=len(groups) > 1):
+                if not group.over and not self._one_by_one(group, said, together=len(groups) > 1):
                     self.submit(group)
             self._expire(lane)
         else:
             start = 0
             for group in groups:
-                self._served(group, said[start : start + len(group)], lane.engine.version)
+                self._answered(group, said[start : start + len(group)], lane.engine.version)
                 start += len(group)
             self._expire(lane)
         lane.start(self._done)
@@ -501,6 +492,8 @@ class Chain:
         latest = self._clock() - self.deadline_ms / 2e3
         while lane.waiting and lane.waiting[0][1] < latest:
             group, _ = lane.waiting.popleft()
+            if group.over:
+                continue
             group.pass_on(PredictTimeout(f"{lane.engine.version} was busy for half of its deadline"))
             self.submit(group)
 

@@ -20,6 +20,7 @@ from incumbent.loop.fold import (
 )
 from incumbent.loop.sentences import percent, sentence
 from incumbent.records import Event, Evidence, Json, Micros, Roles, Trial, Version
+from incumbent.runtimes import accepting
 from incumbent.storage.base import Ledger
 
 __all__ = [
@@ -209,10 +210,11 @@ def start_trial(
 ) -> Event:
     """Compare a challenger with the incumbent on live traffic.
 
-    `enrolled` is the share of units that takes part, `share` the part of those that the challenger answers,
-    `called` the part for which it is called and the incumbent's answer served. `caps`: what one outcome counts
-    at most, by measure. The name salts the assignment; by default it is the number of this line of the ledger
-    (`t17`), so that it never comes twice.
+    `enrolled` is the share of units that takes part, `share` the part of those that the challenger answers, `called`
+    the part for which it is called and the incumbent answers (a third arm). `caps`: what one outcome counts at most, by
+    measure. The name salts the assignment; by default it is the number of this line of the ledger (`t17`), so that it
+    never comes twice. Refused, beside whatever else the ledger does not allow, where the challenger does not take every
+    row that the incumbent takes.
     """
     answering(now, challenger)
     if now.trial is not None:
@@ -227,8 +229,9 @@ def start_trial(
     if not 0.0 < enrolled <= 1.0 or not 0.0 < share < 1.0 or not 0.0 <= called < 1.0 - share:
         raise DecisionRefused(
             f"found enrolled {enrolled}, share {share} and called {called}, expected shares above 0 and up to 1 "
-            "(called may be 0; the arms' shares together below 1)"
+            "(called may be 0; the arms' shares leave some to the incumbent)"
         )
+    _needs_every_row(now.versions[now.incumbent], now.versions[challenger])
     trial = Trial(
         name=name or f"t{now.sequence + 1}",
         challenger=challenger,
@@ -476,6 +479,15 @@ def _running(now: Roles) -> Trial:
 def _needs_reason(reason: str, what: str) -> None:
     if not reason.strip():
         raise DecisionRefused(f"found no reason for {what}: the ledger keeps one, say it with --reason.")
+
+
+def _needs_every_row(incumbent: Version, challenger: Version) -> None:
+    against = accepting.refused(incumbent.signature, challenger.signature)
+    if against:
+        raise DecisionRefused(
+            f"{challenger.name} does not take every row that the incumbent {incumbent.name} takes: "
+            f"{'; '.join(against)}. Expected the same columns, wider ones, or more that may be null."
+        )
 
 
 def _may_promote_baseline(now: Roles) -> bool:

@@ -68,7 +68,8 @@ def routes(roles: Roles) -> Routes | None:
 def assign(now: Routes, unit: str | None) -> Assignment:
     """Who answers a row of this unit. A row without a unit takes part in no split: the incumbent answers it.
 
-    Enrolment and arm are two hashes, so raising the enrolled share moves nobody who takes part already.
+    Enrolment and arm are two hashes, so raising the enrolled share moves nobody who takes part already. Of those who
+    take part the challenger answers `share`; for the next `called` it is called and the incumbent answers.
     """
     return _assigns(now)(unit)
 
@@ -81,14 +82,21 @@ def _assigns(now: Routes) -> Callable[[str | None], Assignment]:
     enrol, arm = share_of(trial.salt, "enrol"), share_of(trial.salt, "arm")
     enrolled, share = trial.enrolled, trial.share
     challenger = Assignment(trial.challenger, trial.name, trial.phase, "challenger", share)
-    incumbent = Assignment(now.incumbent, trial.name, trial.phase, "incumbent", 1.0 - share)
+    incumbent = Assignment(now.incumbent, trial.name, trial.phase, "incumbent", trial.shares["incumbent"])
+    called = Assignment(now.incumbent, trial.name, trial.phase, "called", trial.called)
 
     def assigned(unit: str | None) -> Assignment:
         if unit is None or enrol(unit) >= enrolled:
             return apart
         return challenger if arm(unit) < share else incumbent
 
-    return assigned
+    def of_three(unit: str | None) -> Assignment:
+        if unit is None or enrol(unit) >= enrolled:
+            return apart
+        place = arm(unit)
+        return challenger if place < share else called if place < share + trial.called else incumbent
+
+    return of_three if trial.called else assigned
 
 
 class Router:
@@ -102,6 +110,8 @@ class Router:
         split = now.trial is not None and now.trial.mode == "split"
         self.alone = None if split else Assignment(now.incumbent)
         """The assignment of every row, where no split runs."""
+        self.calls = now.trial.challenger if split and now.trial is not None and now.trial.called else None
+        """The version that is called for rows of the third arm; None where there is no such arm."""
         self.assign: Callable[[str | None], Assignment] = lru_cache(REMEMBERED)(_assigns(now))
 
 

@@ -23,12 +23,14 @@ DEADLINES = 10
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A batch of answered rows, and which versions shall score it. `columns` gives an engine its columns."""
+    """A batch of answered rows, and which versions shall score it. `columns` gives an engine its columns. `said` is
+    what a version said of some of them already, on the path of their answer (a trial's third arm)."""
 
     ids: Sequence[str]
     served_by: Sequence[str]
     versions: tuple[str, ...]
     columns: Callable[[Engine], Columns]
+    said: Sequence[Shadow] = ()
 
 
 class Queue:
@@ -70,9 +72,10 @@ class Queue:
 def score(batch: Answered, engines: Mapping[str, Engine], deadline_ms: float) -> list[Shadow]:
     """Ask every shadow of a batch. One that fails leaves an error on each row; one not loaded, nothing.
 
-    A row that a shadow version served itself (as a fallback) has its output already and is left out.
+    A row that a shadow version served itself (as a fallback) has its output already and is left out. What was said
+    before comes first.
     """
-    said: list[Shadow] = []
+    said = list(batch.said)
     for version in batch.versions:
         engine = engines.get(version)
         if engine is not None:

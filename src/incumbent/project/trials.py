@@ -20,7 +20,7 @@ from incumbent.steps.live.watch import judge_watch
 if TYPE_CHECKING:
     from incumbent.project.project import Project
 
-THIRD = 1 / 3
+HALF, THIRD = 1 / 2, 1 / 3
 
 
 class Live:
@@ -41,8 +41,9 @@ class Live:
     ) -> Trial:
         """Start a trial of `version` against the incumbent.
 
-        A split starts with the first step of `live.enrol`; a shadow scores every row. What one outcome counts at most
-        is fixed now (`caps`). DecisionRefused when a trial runs already, or when a shadow is asked for although the
+        A split starts with the first step of `live.enrol`, in three arms where `live.third_arm` is set; a shadow scores
+        every row. What one outcome counts at most is fixed now (`caps`). DecisionRefused when a trial runs already,
+        when the challenger does not take every row that the incumbent takes, when a shadow is asked for although the
         label depends on what is served, or although another measure than the loss decides.
         """
         project, settings = self.project, self.project.config.live
@@ -62,7 +63,7 @@ class Live:
         project.predictor(version)
         share = 1.0 if chosen == "shadow" else settings.enrol[0] if enrolled is None else enrolled
         at = project.clock() if now is None else now
-        thirds = chosen == "split" and settings.third_arm
+        three = settings.third_arm and chosen == "split"
         promote.start_trial(
             project.facts.ledger,
             project.roles(),
@@ -71,8 +72,8 @@ class Live:
             actor=project.actor,
             mode=chosen,
             enrolled=share,
-            share=THIRD if thirds else 0.5,
-            called=THIRD if thirds else 0.0,
+            share=THIRD if three else HALF,
+            called=THIRD if three else 0.0,
             caps=caps(project.facts.log, settings, project.metric, at) if chosen == "split" else {},
             reason=reason,
         )

@@ -6,10 +6,11 @@ label was known by then; it is judged on rows as they were served, whatever the 
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from incumbent.loop import decide, keep, outcome, promote
 from incumbent.project import asking
 from incumbent.project.rows import Rows
 from incumbent.project.served import joined, served_rows
+from incumbent.project.ticking import Ticker
 from incumbent.records import DAY, Decision, Evidence, Micros, Roles, moment
 from incumbent.runtimes import artefact
 from incumbent.stats.drift import Profile
@@ -52,15 +54,19 @@ class Upkeep:
         """
         project = self.project
         now = project.clock() if now is None else now
-        holder = f"{socket.gethostname()}/{os.getpid()}"
-        if not project.facts.ledger.lease("tick", holder, LEASE_S):
-            raise StoreLocked("another process is ticking on this store: wait for it, or stop it")
-        try:
+        with self._alone():
             decisions = self._tick(now)
             keep.tick(project.facts, project.roles().versions, project.config, now, project.actor)
             return decisions
-        finally:
-            project.facts.ledger.release("tick", holder)
+
+    def look(self, *, now: Micros | None = None) -> list[Decision]:
+        """What of a tick outcomes call for: the trial, the watch, and what follows. StoreLocked as there."""
+        with self._alone():
+            return self._act(self.project.clock() if now is None else now)
+
+    def ticker(self, clock: Literal["wall", "replay"] = "wall") -> Ticker:
+        """What ticks for good, and looks at a trial between two ticks."""
+        return Ticker(self.project, clock)
 
     def due(self, now: Micros) -> list[retrain.Due]:
         """What asks for a refit; nothing where there is no code to refit with."""
@@ -106,16 +112,33 @@ class Upkeep:
 
     # --- the tick
 
-    def _tick(self, now: Micros) -> list[Decision]:
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        ledger, holder = self.project.facts.ledger, f"{socket.gethostname()}/{os.getpid()}"
+        if not ledger.lease("tick", holder, LEASE_S):
+            raise StoreLocked("another process is ticking on this store: wait for it, or stop it")
+        try:
+            yield
+        finally:
+            ledger.release("tick", holder)
+
+    def _act(self, now: Micros) -> list[Decision]:
         project = self.project
         roles = project.roles()
         if roles.incumbent is None:
             return []
         outcome.settle(project.facts.log, roles.versions[roles.incumbent].signature, project.metric)
+        return project.live.act(now)
+
+    def _tick(self, now: Micros) -> list[Decision]:
+        project = self.project
+        roles = project.roles()
+        if roles.incumbent is None:
+            return []
         if self._watched_at is None or now - self._watched_at >= asking.HOUR:
             asking.watch(project, roles, now)
             self._watched_at = now
-        decisions = project.live.act(now)
+        decisions = self._act(now)
         if project.roles().trial is None:  # a new incumbent would take the trial's question away: the refit waits
             decisions += [self._refit(cause, now) for cause in self.due(now)[:1]]
         self._draw_reviews(now)

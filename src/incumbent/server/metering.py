@@ -22,6 +22,13 @@ COUNTERS = {
     "requests": ("Requests by path and status.", ("path", "status")),
     "rows": ("Rows by the version that answered them.", ("version",)),
     "fallback_rows": ("Rows that another version answered, by the one assigned and why.", ("version", "reason")),
+    "called_rows": (
+        "Rows of a trial's third arm by the version that was called, and what came of it.", ("version", "result"),
+    ),
+    "rows_without_unit": ("Rows that took part in no split, because nothing named their unit.", ()),
+    "late_outcomes": (
+        "Outcomes that were known only after the window of their prediction: kept, and no look counts them.", (),
+    ),
     "errors": ("Requests that ended with a 5xx, by reason.", ("reason",)),
     "refusals": ("Requests that were refused with a 4xx, by status and reason.", ("status", "reason")),
     "shadow_dropped_rows": ("Rows that were not scored in shadow, because too many waited.", ()),

@@ -77,7 +77,9 @@ _SCHEMAS: dict[str, Schema] = {
     "Outcome": _object(
         {"id": _ID, "value": _LABEL}, {"name": {**_TEXT, "default": "label"}, "known_at": _TIME}, closed=False
     ),
-    "OutcomeCounts": _object({"accepted": _COUNT, "pending": _COUNT, "repeated": _COUNT, "corrected": _COUNT}),
+    "OutcomeCounts": _object(
+        {"accepted": _COUNT, "pending": _COUNT, "repeated": _COUNT, "corrected": _COUNT, "late": _COUNT}
+    ),
     "Followed": _object({"sequence": _COUNT, "shadow_backlog": _COUNT, "shadow_dropped": _COUNT}),
     "Status": _object(
         {

@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 import msgspec
 
 from incumbent.errors import DataError, IncumbentError, RowError
-from incumbent.loop.answer import State
 from incumbent.loop.asked import Asked
+from incumbent.loop.follow import State
 from incumbent.loop.log import Ids
 from incumbent.records import Json, Micros, Outcome, micros
 from incumbent.runtimes.reading import Reader, Surprise, Values

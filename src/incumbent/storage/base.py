@@ -89,13 +89,15 @@ class OutcomeCounts:
     """What became of the outcomes that came in: each is in exactly one of the first four.
 
     accepted: the first of its name for a known prediction. pending: no such prediction yet; kept. repeated: the
-    same value again; nothing changed. corrected: another value; the history stays, the latest counts.
+    same value again; nothing changed. corrected: another value; the history stays, the latest counts. `late` are those
+    of known predictions that came after `live.window_hours` (`loop.outcome` counts them; no log knows the window).
     """
 
     accepted: int = 0
     pending: int = 0
     repeated: int = 0
     corrected: int = 0
+    late: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +349,9 @@ class Log(Protocol):
 
     def find(self, ids: Sequence[str]) -> dict[str, Prediction]:
         """The predictions of these ids that are there; unknown ids are left out."""
+
+    def times(self, ids: Sequence[str]) -> dict[str, Micros]:
+        """The `at` of each of these predictions that is there: `find` without reading them."""
 
     def unscored(self, limit: int = 100_000) -> list[Scored]:
         """Outputs (served or shadow) of labelled rows whose loss is missing or older than the latest label.

@@ -138,6 +138,10 @@ class Journaled:
         self.move()
         return self._log.find(ids)
 
+    def times(self, ids: Sequence[str]) -> dict[str, Micros]:
+        self.move()
+        return self._log.times(ids)
+
     def unscored(self, limit: int = 100_000) -> list[Scored]:
         self.move()
         return self._log.unscored(limit)

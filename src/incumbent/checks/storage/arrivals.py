@@ -24,6 +24,12 @@ class ArrivalChecks(OpenedLog):
         log.append([full, bare])
         assert log.find(["a", "b"]) == {"a": full, "b": bare}
 
+    def test_the_time_of_a_prediction_is_found_by_its_id(self, log: Log) -> None:
+        """Without reading it; unknown ids are left out."""
+        log.append([predicted("a", at=-5), predicted("b", at=T0)])
+        assert log.times(["b", "a", "nobody"]) == {"a": -5, "b": T0}
+        assert log.times([]) == {}
+
     def test_the_order_of_features_stays(self, log: Log) -> None:
         """A body does not sort them."""
         log.append([predicted("a", features={"z": 1, "a": 2})])

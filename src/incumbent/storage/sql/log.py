@@ -57,6 +57,8 @@ _CURRENT_LABEL = (o.c.prediction == p.c.arrival) & (o.c.name == LABEL) & (o.c.re
 
 _FIND = select(*_PREDICTION, p.c.archived).where(among(p.c.id, "ids"))
 
+_TIMES = select(p.c.id, p.c.at).where(among(p.c.id, "ids"))
+
 # Limited before it is joined: each mark has its prediction and its label.
 _DUE = (
     select(tables.unscored)
@@ -172,6 +174,11 @@ class SqlLog(ABC):
         wanted = [checked_id(id) for id in ids]
         found = self._read(_FIND, lambda session: {"ids": session.listed(wanted)})
         return {row[0]: prediction_of(PredictionRow._make(row[:_FIELDS])) for row in found}
+
+    def times(self, ids: Sequence[str]) -> dict[str, Micros]:
+        wanted = [checked_id(id) for id in ids]
+        with self._database.reading() as session:
+            return dict(session.rows(_TIMES, ids=session.listed(wanted)))
 
     def unscored(self, limit: int = 100_000) -> list[Scored]:
         with self._database.reading() as session:
