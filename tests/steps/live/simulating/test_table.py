@@ -32,7 +32,7 @@ def arms(now: Routes) -> Callable[[str], Arm | None]:
 
 
 SCENARIOS = {scenario.name: scenario for scenario in simulating.all_of(arms)}
-ASKED = [(name, question) for name, one in SCENARIOS.items() for question in one.questions if question.limit is not None]
+ASKED = [(name, asked) for name, one in SCENARIOS.items() for asked in one.questions if asked.limit is not None]
 
 
 @pytest.fixture(scope="module")
