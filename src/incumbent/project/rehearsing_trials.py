@@ -15,8 +15,9 @@ from incumbent.records import DAY, SECOND, Arm, Label, Micros, Routes, Signature
 from incumbent.runtimes.base import Floats
 from incumbent.runtimes.signature import label_index
 from incumbent.stats.metrics import LARGEST_LOSS
-from incumbent.steps.live import bounds, simulating
+from incumbent.steps.live import simulating
 from incumbent.steps.live.simulating import own
+from incumbent.steps.live.simulating.blocks import merge
 from incumbent.steps.live.simulating.scenarios import Scenario
 from incumbent.steps.live.trial import BLOCK
 from incumbent.storage.base import BlockSum, LoggedRow
@@ -117,4 +118,4 @@ def _pair(project: "Project", now: Micros) -> tuple[tuple[str, str] | None, list
         return None, []
     until = now - round(live.window_hours * 3600 * SECOND)
     blocks = log.block_sums(*pairs[-1], BLOCK, now - DAYS * DAY, until, now)
-    return pairs[-1], bounds.merge(blocks)
+    return pairs[-1], merge(blocks)

@@ -3,7 +3,7 @@
 A share that is at most p misses `binom.ppf(1 - 1e-4, R, p)` of R runs with a chance below 1e-4, one that is at least p
 likewise. A median that is at most m: of R runs each is later than m with a chance of at most ½. A mean: 3.72 standard
 errors, which is 1e-4 by the central limit theorem. A share of 0 (worse by the planned effect, promoted): from day 7 on
-the bound is 4.7 standard errors from the truth, 1e-5 a trial, so more than one of R = 60 has a chance below 1e-6.
+the bound is 4.7 standard errors from the truth, 1e-5 a trial, so more than one of R = 40 has a chance below 1e-6.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from incumbent.steps.live import simulating, verdict
 from incumbent.steps.live.simulating import assigning, counts, running, whole
 from incumbent.steps.live.simulating.scenarios import Question, Scenario
 
-RUNS, TRIALS = 60, 2
+RUNS, TRIALS = 40, 1
 RARE = 1e-4
 
 

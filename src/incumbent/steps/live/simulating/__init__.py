@@ -6,6 +6,7 @@
     counts       the split itself, failures, late answers
     traps        what makes a trial lie: ramps of the split, users, late labels, dropped failures
     pairs        shadow: both versions on the same rows
+    blocks       what a shadow trial makes of its blocks of time
     whole        from the first unit to the verdict
     assigning    the units that requests are assigned by
     own          the user's own log, dealt into two equal arms

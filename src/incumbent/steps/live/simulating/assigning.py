@@ -15,7 +15,7 @@ from incumbent.records import Arm, Routes, Trial
 from incumbent.steps.live.simulating.looking import Bools, Integers
 from incumbent.steps.live.simulating.scenarios import Found, Generator, Question, Scenario
 
-UNITS, MOST_TRIALS = 100_000, 20
+UNITS, MOST_TRIALS = 100_000, 10
 STEPS = (0.02, 0.1, 0.5, 1.0)
 WITHIN = 4.0
 

@@ -13,10 +13,10 @@ import numpy as np
 from incumbent.config import Live
 from incumbent.records import DAY, SECOND, Micros
 from incumbent.stats import sequential
-from incumbent.steps.live import bounds
-from incumbent.steps.live.bounds import MIN_BLOCKS
+from incumbent.steps.live.guardrails import ERROR_PRIOR
 from incumbent.steps.live.simulating import looking
-from incumbent.steps.live.simulating.counts import ERROR_PRIOR, LATENCY_PRIOR
+from incumbent.steps.live.simulating.blocks import MIN_BLOCKS, bounded
+from incumbent.steps.live.simulating.counts import LATENCY_PRIOR
 from incumbent.steps.live.simulating.looking import Bools, Floats, Integers
 from incumbent.steps.live.simulating.scenarios import Found, Generator, Question, Scenario
 from incumbent.steps.live.simulating.whole import Counted, first_of, readings, split_p, verdict_of
@@ -162,10 +162,7 @@ def flipped(blocks: tuple[BlockSum, ...], block: Micros, live: Live, g: Generato
     day = np.unique([one.block // max(round(DAY / block), 1) for one in blocks], return_inverse=True)[1]
     turned = (g.uniform(size=len(blocks)) < 0.5)[day]
     drawn = [_turned(one) if turn else one for one, turn in zip(blocks, turned, strict=True)]
-    past = {"n_star": len(blocks) / 2}
-    looks = [
-        bounds.of_pairs(drawn[:n], live, block, past, live.max_days)[0] for n in range(MIN_BLOCKS, len(drawn) + 1)
-    ]
+    looks = [bounded(drawn[:n], block, live, len(blocks) / 2) for n in range(MIN_BLOCKS, len(drawn) + 1)]
     ended = verdict_of(
         (
             Reading(one["estimate"], one["lower"], one["upper"], one["harm_upper"], days=live.min_days)

@@ -11,9 +11,8 @@ from incumbent.records import DAY
 from incumbent.stats import sequential
 from incumbent.stats.metrics import UNITS_PER_ONE
 from incumbent.stats.sequential import LookSums
-from incumbent.steps.live import bounds
-from incumbent.steps.live.bounds import MIN_BLOCK_ROWS, MIN_BLOCKS
 from incumbent.steps.live.simulating import looking
+from incumbent.steps.live.simulating.blocks import MIN_BLOCK_ROWS, MIN_BLOCKS, bounded
 from incumbent.steps.live.simulating.looking import Floats
 from incumbent.steps.live.simulating.scenarios import Found, Generator, Question, Scenario
 from incumbent.storage.base import BlockSum
@@ -80,7 +79,7 @@ def in_time(rows: int, g: Generator) -> Found:
     gains = _autoregressive(g, live.max_days * 4 * rows)
     totals = np.round(gains.reshape(-1, rows).sum(axis=1) * UNITS_PER_ONE).astype(np.int64).tolist()
     blocks = [BlockSum(number, rows, total, 0) for number, total in enumerate(totals)]
-    seen = (bounds.of_pairs(blocks[:n], live, block, {}, live.max_days)[0] for n in range(MIN_BLOCKS, len(blocks) + 1))
+    seen = (bounded(blocks[:n], block, live, len(blocks) / 2) for n in range(MIN_BLOCKS, len(blocks) + 1))
     one_by_one = LookSums.of_units(gains, np.arange(MIN_BLOCKS * rows, len(gains) + 1, rows))
     return {
         "promoted": any(found["lower"] > 0.0 for found in seen),
