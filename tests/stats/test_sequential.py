@@ -244,3 +244,59 @@ def test_impossible_arguments_are_refused(call: object) -> None:
     """Never a NaN or a quiet zero."""
     with pytest.raises(ValueError, match=r"expected|found|no mean|side|must|finite"):
         call()  # type: ignore[operator]
+
+
+# --- many looks at once: one formula
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=3, max_size=40),
+    st.sampled_from(["two", "lower", "upper"]),
+)
+def test_looks_at_once_are_the_looks_one_by_one(
+    units: list[tuple[float, float]], side: sequential.Side
+) -> None:
+    """Bounds of a split and of pairs, at every look, to the byte: from no unit to all of them."""
+    losses, ends = np.array(units), np.arange(len(units) + 1)
+    arms = [sequential.LookSums.of_units(losses[:, i], ends) for i in (0, 1)]
+    level = {"alpha": 0.05, "n_star": 20.0, "side": side}
+    split = sequential.difference_bounds(arms[0], arms[1], **level)  # type: ignore[arg-type]
+    pairs = sequential.paired_bounds(arms[0], **level)  # type: ignore[arg-type]
+    assert (split.lower[0], split.upper[0], pairs.lower[0], pairs.upper[0]) == (-math.inf, math.inf) * 2
+    for look in range(1, len(ends)):
+        sums = [UnitSums(look, look, arm.sum_y[look], look, arm.sum_yy[look], arm.sum_y[look]) for arm in arms]
+        for found, one in (
+            (split, sequential.difference_sequence(sums[0], sums[1], **level)),  # type: ignore[arg-type]
+            (pairs, sequential.paired_sequence(sums[0], **level)),  # type: ignore[arg-type]
+        ):
+            at_look = (found.estimate[look], found.lower[look], found.upper[look], found.standard_error[look])
+            assert at_look == (one.estimate, one.lower, one.upper, one.standard_error)
+
+
+def test_sums_of_looks_are_those_of_the_units_before() -> None:
+    """A look after k units holds the sums of exactly these."""
+    losses = np.random.default_rng(3).exponential(size=50)
+    found = sequential.LookSums.of_units(losses, np.array([7, 20, 50]))
+    for look, k in enumerate((7, 20, 50)):
+        one = UnitSums.of(losses[:k])
+        assert (found.n[look], found.means[look]) == (k, pytest.approx(one.mean))
+        assert found.variances[look] == pytest.approx(one.variance) == pytest.approx(losses[:k].var(ddof=1))
+
+
+def test_events_and_units_at_many_looks_are_those_at_one() -> None:
+    """Share tests above and below, and the split check, by arrays and by single counts, to the byte."""
+    x1, x0 = np.array([0, 3, 40, 900]), np.array([0, 9, 20, 850])
+    for margin in (1.0, 2.0):
+        above = sequential.log_e_shares(x1, x0, 0.3, 10.0, margin=margin).tolist()
+        below = sequential.log_e_shares_below(x1, x0, 0.3, 50.0, margin).tolist()
+        for i in range(4):
+            assert above[i] == sequential.log_e_share(int(x1[i]), int(x0[i]), 0.3, 10.0, margin=margin)
+            assert below[i] == sequential.log_e_share_below(int(x1[i]), int(x0[i]), 0.3, 50.0, margin)
+    counts = np.column_stack([x1, x0])
+    found = sequential.log_bayes_factors_split(counts, [0.4, 0.6]).tolist()
+    assert found == [sequential.log_bayes_factor_split(row, [0.4, 0.6]) for row in counts.tolist()]
+    with pytest.raises(ValueError, match="expected counts"):
+        sequential.log_e_shares(np.array([1, -1]), np.array([1, 1]), 0.5, 10.0)
+    with pytest.raises(ValueError, match="for each arm"):
+        sequential.log_bayes_factors_split(np.array([[1, -1]]), [0.5, 0.5])

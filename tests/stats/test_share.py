@@ -58,3 +58,15 @@ def test_impossible_counts_are_refused(events: int, n: int, alpha: float) -> Non
     """The message says what was found."""
     with pytest.raises(ValueError, match=r"expected|alpha"):
         share.wilson(events, n, alpha=alpha)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, max(n // 50, 1)), st.just(n))))
+def test_a_rate_is_excluded_where_the_bound_lies_below_it(case: tuple[int, int]) -> None:
+    """The array test at a tolerated rate says the same as the bound that is searched for."""
+    events, n = case
+    for rate in (0.005, 0.02, 0.3):
+        if events / n < rate:
+            (log_e,) = share.log_e_rates_below(rate, np.array([events]), np.array([n]))
+            bound = share.upper_rate_sequence(events, n, alpha=0.05)
+            assert (log_e >= -np.log(0.05)) == (bound <= rate) or bound == pytest.approx(rate, abs=1e-9)

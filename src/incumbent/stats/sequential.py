@@ -4,6 +4,9 @@ In: sums per arm (or per block), counts of events, counts of units. Out: confide
 and the sample sizes to plan with. The tests stay valid however often somebody looks and whenever they stop.
 Does not decide: `loop.decide` reads these numbers.
 
+Each formula stands once, over arrays of looks (`LookSums`, `half_widths`, `log_e_shares`, ...); what judges one look
+calls it with one.
+
 Means: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, "Time-uniform central limit theory and asymptotic
 confidence sequences", arXiv 2103.06476. Events: Lindon & Malek, arXiv 2011.03567, with a prior on one side
 only.
@@ -14,12 +17,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincc, betaln, gammaln, ndtri
 
+Floats = npt.NDArray[np.float64]
 Side = Literal["two", "lower", "upper"]
 
 
@@ -67,18 +71,79 @@ class UnitSums:
     @property
     def mean(self) -> float:
         """Σy/Σx; ValueError without any size."""
-        if not self.sum_x > 0.0:
-            raise ValueError(f"no mean from {self.n} units of total size {self.sum_x}")
-        return self.sum_y / self.sum_x
+        self._sized()
+        return float(self._alone.means[0])
 
     @property
     def variance(self) -> float:
         """Variance of one unit's (y - mean·x)/x̄, so that variance/n is that of the mean (delta method)."""
-        if self.n < 2:
-            return math.inf
-        ratio = self.mean
+        if self.n > 1:
+            self._sized()
+        return float(self._alone.variances[0])
+
+    def _sized(self) -> None:
+        if not self.sum_x > 0.0:
+            raise ValueError(f"no mean from {self.n} units of total size {self.sum_x}")
+
+    @property
+    def _alone(self) -> LookSums:
+        """These sums as the only look."""
+        return LookSums(
+            *(
+                np.array([sum], dtype=np.float64)
+                for sum in (self.n, self.sum_x, self.sum_y, self.sum_xx, self.sum_yy, self.sum_xy)
+            )
+        )
+
+
+@dataclass(frozen=True)
+class LookSums:
+    """`UnitSums` of one arm at each of many looks: arrays (n_looks,), in the order of the looks."""
+
+    n: Floats
+    sum_x: Floats
+    sum_y: Floats
+    sum_xx: Floats
+    sum_yy: Floats
+    sum_xy: Floats
+
+    @classmethod
+    def of_units(cls, totals: Floats, ends: npt.NDArray[np.int64]) -> LookSums:
+        """Units that count once each, in their order; a look after the first `ends[i]` of them.
+
+        >>> LookSums.of_units(np.array([1.0, 2.0, 6.0]), np.array([0, 2, 3])).means
+        array([nan, 1.5, 3. ])
+        """
+        n = ends.astype(np.float64)
+        y, yy = (np.concatenate([[0.0], np.cumsum(terms)])[ends] for terms in (totals, totals * totals))
+        return cls(n, n, y, n, yy, y)
+
+    @property
+    def means(self) -> Floats:
+        """Σy/Σx at each look; NaN without any size."""
+        known = self.sum_x > 0.0
+        return np.where(known, self.sum_y / np.where(known, self.sum_x, 1.0), math.nan)
+
+    @property
+    def variances(self) -> Floats:
+        """Of one unit's (y - mean·x)/x̄ at each look (delta method; Cochran, Sampling Techniques, 3rd ed., 6.4);
+        infinite for fewer than two units."""
+        known = (self.n > 1) & (self.sum_x > 0.0)
+        ratio = np.where(known, self.means, 0.0)
         squares = self.sum_yy - 2.0 * ratio * self.sum_xy + ratio * ratio * self.sum_xx
-        return max(squares, 0.0) / (self.n - 1) / (self.sum_x / self.n) ** 2
+        n, x = np.where(known, self.n, 2.0), np.where(known, self.sum_x, 1.0)
+        return np.where(known, np.maximum(squares, 0.0) / (n - 1) / (x / n) ** 2, math.inf)
+
+
+@dataclass(frozen=True)
+class LookBounds:
+    """`SequenceBounds` at each of many looks: arrays (n_looks,)."""
+
+    n: Floats
+    estimate: Floats
+    lower: Floats
+    upper: Floats
+    standard_error: Floats
 
 
 @dataclass(frozen=True)
@@ -97,9 +162,7 @@ class SequenceBounds:
     side: Side
 
 
-def mean_sequence(
-    n: int, mean: float, variance: float, *, alpha: float, n_star: float, side: Side
-) -> SequenceBounds:
+def mean_sequence(n: int, mean: float, variance: float, *, alpha: float, n_star: float, side: Side) -> SequenceBounds:
     """Asymptotic confidence sequence of a mean of `n` units with this (estimated) variance of one unit.
 
     `n_star` is where the sequence is tightest; fix it for the whole trial (half of the largest n planned).
@@ -120,12 +183,42 @@ def difference_sequence(
 
     Welch's standard error of two independent ratios; N counts the units of both arms.
     """
-    error = (
-        math.sqrt(incumbent.variance / incumbent.n + challenger.variance / challenger.n)
-        if (incumbent.n > 1 and challenger.n > 1)
-        else math.inf
-    )
-    return _bounds(incumbent.n + challenger.n, incumbent.mean - challenger.mean, error, alpha, n_star, side)
+    gain = incumbent.mean - challenger.mean
+    (error,) = _welch(incumbent._alone, challenger._alone)
+    return _bounds(incumbent.n + challenger.n, gain, float(error), alpha, n_star, side)
+
+
+def difference_bounds(
+    incumbent: LookSums, challenger: LookSums, *, alpha: float, n_star: float, side: Side
+) -> LookBounds:
+    """`difference_sequence` at each of many looks; NaN with infinite bounds where an arm has nothing yet."""
+    gains, error = incumbent.means - challenger.means, _welch(incumbent, challenger)
+    return bounds_at(incumbent.n + challenger.n, gains, error, alpha=alpha, n_star=n_star, side=side)
+
+
+def paired_bounds(sums: LookSums, *, alpha: float, n_star: float, side: Side) -> LookBounds:
+    """`paired_sequence` at each of many looks."""
+    error = np.sqrt(sums.variances / np.maximum(sums.n, 1.0))
+    return bounds_at(sums.n, sums.means, error, alpha=alpha, n_star=n_star, side=side)
+
+
+def bounds_at(
+    n: Floats, estimate: Floats, standard_error: Floats, *, alpha: float, n_star: float, side: Side
+) -> LookBounds:
+    """Bounds of estimates with their standard errors after `n` units, each look by itself."""
+    alike = (standard_error == 0.0) & (estimate != 0.0)
+    error = np.where(alike, math.inf, standard_error)  # all alike so far: nothing is known about the next unit
+    width = half_widths(n, error, alpha=alpha, n_star=n_star, side=side)
+    known = np.where(np.isfinite(width), estimate, 0.0)
+    lower = np.full(len(n), -math.inf) if side == "upper" else known - width
+    upper = np.full(len(n), math.inf) if side == "lower" else known + width
+    return LookBounds(n, estimate, lower, upper, error)
+
+
+def _welch(incumbent: LookSums, challenger: LookSums) -> Floats:
+    """Standard error of the difference of two independent means."""
+    one, two = (arm.variances / np.maximum(arm.n, 1.0) for arm in (incumbent, challenger))
+    return np.sqrt(one + two)
 
 
 def paired_sequence(sums: UnitSums, *, alpha: float, n_star: float, side: Side) -> SequenceBounds:
@@ -139,14 +232,23 @@ def half_width(n: float, standard_error: float, *, alpha: float, n_star: float, 
     >>> round(half_width(10_000, .005, alpha=.05, n_star=10_000, side="two"), 6)
     0.015176
     """
+    at_n, error = np.array([float(n)]), np.array([standard_error])
+    return float(half_widths(at_n, error, alpha=alpha, n_star=n_star, side=side)[0])
+
+
+def half_widths(n: Floats, standard_error: Floats, *, alpha: float, n_star: float, side: Side) -> Floats:
+    """`half_width` at each of many looks (arrays of one shape); infinite below two units.
+
+    >>> half_widths(np.array([1.0, 1e4]), np.array([.1, .005]), alpha=.05, n_star=1e4, side="two").round(6)
+    array([     inf, 0.015176])
+    """
     rho = tuning(n_star, alpha=alpha, side=side)
-    if not math.isfinite(standard_error) or n < 2:
-        return math.inf
-    grown = n * rho * rho + 1.0
-    cost = (
-        math.log(math.sqrt(grown) / alpha) if side == "two" else math.log1p(math.sqrt(grown) / (2.0 * alpha))
-    )
-    return standard_error * math.sqrt(n) * math.sqrt(2.0 * grown / (n * n * rho * rho) * cost)
+    known = np.isfinite(standard_error) & (n >= 2.0)
+    at_n, error = np.where(known, n, 2.0), np.where(known, standard_error, 0.0)
+    grown = at_n * rho * rho + 1.0
+    cost = np.log(np.sqrt(grown) / alpha) if side == "two" else np.log1p(np.sqrt(grown) / (2.0 * alpha))
+    width = error * np.sqrt(at_n) * np.sqrt(2.0 * grown / (at_n * at_n * rho * rho) * cost)
+    return np.where(known, width, math.inf)
 
 
 def tuning(n_star: float, *, alpha: float, side: Side) -> float:
@@ -156,8 +258,7 @@ def tuning(n_star: float, *, alpha: float, side: Side) -> float:
         raise ValueError(f'side is "two", "lower" or "upper", found "{side}"')
     if not 0.0 < a < 1.0 or not n_star > 0.0:
         raise ValueError(
-            f"expected 0 < alpha < {1.0 if side == 'two' else 0.5} and n_star > 0, "
-            f"found alpha={alpha}, n_star={n_star}"
+            f"expected 0 < alpha < {1.0 if side == 'two' else 0.5} and n_star > 0, found alpha={alpha}, n_star={n_star}"
         )
     spent = -2.0 * math.log(a)
     return math.sqrt((spent + math.log(spent + 1.0)) / n_star)
@@ -174,18 +275,35 @@ def log_e_share(x1: int, x0: int, pi: float, k: float, one_sided: bool = True, m
     >>> round(log_e_share(8, 0, .5, 10), 6)
     2.319413
     """
-    if x1 < 0 or x0 < 0 or not 0.0 < pi < 1.0 or not k > 0.0 or not margin > 0.0:
+    return float(log_e_shares(np.array([x1]), np.array([x0]), pi, k, one_sided, margin)[0])
+
+
+def log_e_shares(
+    x1: npt.NDArray[np.int64],
+    x0: npt.NDArray[np.int64],
+    pi: float,
+    k: float,
+    one_sided: bool = True,
+    margin: float = 1.0,
+) -> Floats:
+    """`log_e_share` at each of many looks: counts (n_looks,) of events so far.
+
+    >>> log_e_shares(np.array([0, 8]), np.array([0, 0]), .5, 10).round(6)
+    array([0.      , 2.319413])
+    """
+    if (x1 < 0).any() or (x0 < 0).any() or not 0.0 < pi < 1.0 or not k > 0.0 or not margin > 0.0:
         raise ValueError(
-            f"expected counts >= 0, 0 < pi < 1, k > 0 and margin > 0; found x1={x1}, x0={x0}, pi={pi}, "
-            f"k={k}, margin={margin}"
+            f"expected counts >= 0, 0 < pi < 1, k > 0 and margin > 0; found x1={x1.tolist()}, x0={x0.tolist()}, "
+            f"pi={pi}, k={k}, margin={margin}"
         )
     null = margin * pi / (margin * pi + 1.0 - pi)
     a, b = k * null, k * (1.0 - null)
-    log_e = float(betaln(a + x1, b + x0) - betaln(a, b)) - x1 * math.log(null) - x0 * math.log1p(-null)
+    log_e = betaln(a + x1, b + x0) - betaln(a, b) - x1 * math.log(null) - x0 * math.log1p(-null)
     if not one_sided:
-        return log_e
-    after, before = float(betaincc(a + x1, b + x0, null)), float(betaincc(a, b, null))
-    return log_e + math.log(after / before) if after > 0.0 else -math.inf
+        return np.asarray(log_e, dtype=np.float64)
+    after, before = betaincc(a + x1, b + x0, null), float(betaincc(a, b, null))
+    possible = after > 0.0
+    return np.where(possible, log_e + np.log(np.where(possible, after, before) / before), -math.inf)
 
 
 def log_e_share_below(x1: int, x0: int, pi: float, k: float, margin: float = 1.0) -> float:
@@ -194,9 +312,16 @@ def log_e_share_below(x1: int, x0: int, pi: float, k: float, margin: float = 1.0
     >>> log_e_share_below(40, 60, .5, 50, margin=2.0) > -math.log(.05)
     True
     """
+    return float(log_e_shares_below(np.array([x1]), np.array([x0]), pi, k, margin)[0])
+
+
+def log_e_shares_below(
+    x1: npt.NDArray[np.int64], x0: npt.NDArray[np.int64], pi: float, k: float, margin: float = 1.0
+) -> Floats:
+    """`log_e_share_below` at each of many looks."""
     if not margin > 0.0:
         raise ValueError(f"margin must be above 0, found {margin}")
-    return log_e_share(x0, x1, 1.0 - pi, k, one_sided=True, margin=1.0 / margin)
+    return log_e_shares(x0, x1, 1.0 - pi, k, one_sided=True, margin=1.0 / margin)
 
 
 def log_bayes_factor_split(counts: Sequence[int], shares: Sequence[float], k: float = 1000.0) -> float:
@@ -208,16 +333,21 @@ def log_bayes_factor_split(counts: Sequence[int], shares: Sequence[float], k: fl
     >>> round(log_bayes_factor_split([9463, 7681], [.5, .5]), 4)
     86.2056
     """
+    if len(counts) != len(shares):
+        raise ValueError(f"expected a count for each share, found {list(counts)} and {list(shares)}")
+    return float(log_bayes_factors_split(np.array([counts], dtype=np.float64), shares, k)[0])
+
+
+def log_bayes_factors_split(counts: npt.NDArray[Any], shares: Sequence[float], k: float = 1000.0) -> Floats:
+    """`log_bayes_factor_split` at each of many looks: `counts` (n_looks, n_arms) of units so far."""
     c, p = np.asarray(counts, dtype=np.float64), np.asarray(shares, dtype=np.float64)
-    if c.shape != p.shape or c.ndim != 1 or len(c) < 2 or (c < 0).any() or not (p > 0).all():
-        raise ValueError(
-            f"expected a count >= 0 and a share > 0 for each arm, found {list(counts)} and {list(shares)}"
-        )
+    if c.ndim != 2 or c.shape[1:] != p.shape or len(p) < 2 or (c < 0).any() or not (p > 0).all():
+        raise ValueError(f"expected a count >= 0 and a share > 0 for each arm, found {c.tolist()} and {list(shares)}")
     if abs(float(p.sum()) - 1.0) > 1e-9 or not k > 0.0:
         raise ValueError(f"shares must sum to 1 and k be above 0, found sum {float(p.sum())} and k={k}")
     prior = k * p
-    arms = float(np.sum(gammaln(prior + c) - gammaln(prior) - c * np.log(p)))
-    return arms + float(gammaln(prior.sum()) - gammaln(prior.sum() + c.sum()))
+    arms = np.sum(gammaln(prior + c) - gammaln(prior) - c * np.log(p), axis=1)
+    return np.asarray(arms + gammaln(prior.sum()) - gammaln(prior.sum() + c.sum(axis=1)), dtype=np.float64)
 
 
 def always_valid_p(log_e_values: Sequence[float]) -> float:
@@ -261,9 +391,7 @@ def n_max(fixed_n: int) -> int:
 
 
 def _bounds(n: int, estimate: float, error: float, alpha: float, n_star: float, side: Side) -> SequenceBounds:
-    if error == 0.0 and estimate != 0.0:
-        error = math.inf  # units that were all alike so far: nothing is known about the next one
-    width = half_width(n, error, alpha=alpha, n_star=n_star, side=side)
-    lower = -math.inf if side == "upper" else estimate - width
-    upper = math.inf if side == "lower" else estimate + width
-    return SequenceBounds(n, estimate, lower, upper, error, alpha, side)
+    at_n, gains, errors = np.array([float(n)]), np.array([estimate]), np.array([error])
+    found = bounds_at(at_n, gains, errors, alpha=alpha, n_star=n_star, side=side)
+    lower, upper = float(found.lower[0]), float(found.upper[0])
+    return SequenceBounds(n, estimate, lower, upper, float(found.standard_error[0]), alpha, side)

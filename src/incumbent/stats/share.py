@@ -9,8 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.special import betainc, betaincinv, betaln, ndtri
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -92,19 +96,27 @@ def upper_rate_sequence(events: int, n: int, *, alpha: float = 0.05) -> float:
     if events == n or _log_e_below(1.0 - 1e-12, events, n) < -math.log(alpha):
         return 1.0
     start = max(events / n, 1e-12)
-    return float(
-        brentq(lambda rate: _log_e_below(rate, events, n) + math.log(alpha), start, 1.0 - 1e-12, xtol=1e-12)
-    )
+    return float(brentq(lambda rate: _log_e_below(rate, events, n) + math.log(alpha), start, 1.0 - 1e-12, xtol=1e-12))
+
+
+def log_e_rates_below(rate: float, events: npt.NDArray[np.int64], n: npt.NDArray[np.int64]) -> Floats:
+    """ln of the mean likelihood ratio against `rate` over the rates below it, at each of many looks (n_looks,).
+
+    Where it is at least -ln alpha, `upper_rate_sequence` at that alpha lies below `rate`: the same test, without the
+    search for the bound.
+
+    >>> log_e_rates_below(.005, np.array([0, 0]), np.array([0, 2000])).round(3)
+    array([0.   , 8.752])
+    """
+    after = betainc(0.5 + events, 0.5 + n - events, rate)
+    possible, before = after > 0.0, float(betainc(0.5, 0.5, rate))
+    part = np.log(np.where(possible, after, before) / before)
+    mixture = betaln(0.5 + events, 0.5 + n - events) - betaln(0.5, 0.5) + part
+    return np.where(possible, mixture - events * math.log(rate) - (n - events) * math.log1p(-rate), -math.inf)
 
 
 def _log_e_below(rate: float, events: int, n: int) -> float:
-    """ln of the mean likelihood ratio against `rate` over the rates below it."""
-    after = float(betainc(0.5 + events, 0.5 + n - events, rate))
-    before = float(betainc(0.5, 0.5, rate))
-    if after <= 0.0:
-        return -math.inf
-    mixture = float(betaln(0.5 + events, 0.5 + n - events) - betaln(0.5, 0.5)) + math.log(after / before)
-    return mixture - events * math.log(rate) - (n - events) * math.log1p(-rate)
+    return float(log_e_rates_below(rate, np.array([events]), np.array([n]))[0])
 
 
 def _check(events: int, n: int, alpha: float) -> None:
