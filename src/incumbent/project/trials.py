@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from incumbent.errors import DecisionRefused
 from incumbent.loop import decide, promote
 from incumbent.loop.fold import evidence_from_dict
+from incumbent.project import traffic
 from incumbent.records import SECOND, Decision, Event, Evidence, Micros, Roles, Trial
 from incumbent.steps.live import trial as looks
 
@@ -200,3 +201,9 @@ class Live:
     def _started(self, type: str, version: str) -> Micros:
         events: list[Event] = self.project.facts.ledger.events(types=[type])
         return max(event.at for event in events if event.data["version"] == version)
+
+    # --- before a trial
+
+    def plan(self, version: str | None = None, *, effect: float | None = None, now: Micros | None = None) -> Evidence:
+        """What a trial could show, in days, from logged traffic: see `project.traffic`. Starts nothing."""
+        return traffic.plan(self.project, version, effect, self.project.clock() if now is None else now)
