@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from incumbent.cli import live_plan, options, output
+from incumbent.cli import live_lookback, live_plan, options, output
 from incumbent.cli.opening import open_project, shown
 from incumbent.cli.options import HERE, AsJson, Folder, Now, Reason
 from incumbent.errors import IncumbentError, StoreLocked
@@ -18,6 +18,7 @@ upkeep_app = typer.Typer(no_args_is_help=True, help="Step 5: is it still right? 
 
 def add_to(app: typer.Typer) -> None:
     live_plan.add_to(live_app)
+    live_lookback.add_to(live_app)
     app.add_typer(live_app, name="live")
     app.command()(speed)
     app.add_typer(upkeep_app, name="upkeep")

@@ -48,7 +48,7 @@ def plan(project: "Project", version: str | None, effect: float | None, now: Mic
     candidate = _candidate(project, incumbent) if version is None else project.version(version).name
     if candidate == incumbent:
         raise DecisionRefused(f"{incumbent} is the incumbent: name the version that wants its place")
-    since = _since(project, now)
+    since = began(project, now)
     shadow = _shadow(project, incumbent, candidate, since, now)
     again = candidate if candidate and not shadow and project.version(candidate).answers else None
     traffic, other = _read(project, incumbent, again, since, now)
@@ -70,7 +70,7 @@ def _candidate(project: "Project", incumbent: str) -> str | None:
     return names[-1] if names else None
 
 
-def _since(project: "Project", now: Micros) -> Micros:
+def began(project: "Project", now: Micros) -> Micros:
     """Where the stretch begins: 28 days ago, with the first answer, or so that MOST_ROWS rows are read."""
     totals = project.facts.log.totals()
     if totals.first_at is None or totals.first_at >= now:

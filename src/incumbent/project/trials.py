@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from incumbent.errors import DecisionRefused
 from incumbent.loop import decide, promote
 from incumbent.loop.fold import evidence_from_dict
-from incumbent.project import traffic
+from incumbent.project import decisions, traffic
 from incumbent.records import SECOND, Decision, Event, Evidence, Micros, Roles, Trial
 from incumbent.steps.live import trial as looks
 
@@ -207,3 +207,7 @@ class Live:
     def plan(self, version: str | None = None, *, effect: float | None = None, now: Micros | None = None) -> Evidence:
         """What a trial could show, in days, from logged traffic: see `project.traffic`. Starts nothing."""
         return traffic.plan(self.project, version, effect, self.project.clock() if now is None else now)
+
+    def lookback(self, version: str, *, outcome: str | None = None, now: Micros | None = None) -> Evidence:
+        """What a version would have earned on the log, had it answered everybody: see `project.decisions`."""
+        return decisions.lookback(self.project, version, outcome, self.project.clock() if now is None else now)

@@ -1,6 +1,7 @@
 """Step 3. Is the challenger better on live traffic, and if a version got worse: why?
 
     plan         before it begins: what could it show, in days?  growth: what a split knows after so many of them
+    lookback     without a trial: what would another policy have earned on logged decisions?
     trial        sums of the log in, one Evidence out: split by units, shadow by blocks of time, watch shadow
     bounds       how sure the gain is, at every look
     guardrails   the split itself, and answers that failed
