@@ -291,11 +291,13 @@ def planned(evidence: Evidence) -> Chart:
     scale = alt.Scale(type="log", domain=[min(ends) / 1.3, max(ends) * 1.3], nice=False)
     axis = alt.Axis(format="~g", tickCount=5)
     y: Axis = {"title": f"smallest gain in {plan['metric']} (log scale)", "scale": scale, "axis": axis}
-    days = alt.Scale(domain=[0, len(rows) * 1.18], nice=False)
+    days = alt.Scale(domain=[0, len(rows) * (1.3 if assumed else 1.18)], nice=False)
     weeks = alt.Axis(values=list(range(0, len(rows) + 1, 7)), grid=False)
     x: Axis = {"title": "days of the trial, ramp and label window included", "scale": days, "axis": weeks}
     layers: list[alt.Chart] = []
-    for name, key, colour, up in (("split", "split", "challenger", -6), ("shadow", "high", "incumbent", 6)):
+    for name, key, colour, up in (
+        ("split", "split", "challenger", -6), ("shadow (assumed)" if assumed else "shadow", "high", "incumbent", 6),
+    ):  # fmt: skip
         known = chart_of([row for row in rows if row[key] is not None]).encode(x=alt.X("days:Q", **x))
         if assumed and key == "high":
             band = known.mark_area(color=colour_of(colour), opacity=0.22)

@@ -1,5 +1,6 @@
 """A plan from a project's own log: which rows it reads, and whose losses are paired."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import pytest
 from parcels import day, traffic, write
 
 from incumbent.errors import DecisionRefused, NotEnoughData, UnknownVersion
+from incumbent.loop import promote
 from incumbent.project import Project, open_project
 from incumbent.project import traffic as reading
+from incumbent.stats.sequential import UnitSums
+from incumbent.steps.live import growth
 
 LIVE = "[live]\nwindow_hours = 48\n"
 
@@ -115,3 +119,36 @@ def test_a_task_of_numbers_is_planned_too(tmp_path: Path) -> None:
         found = project.live.plan().numbers["plan"]
     assert found["pairs"]["source"] == "replay"
     assert 20 < found["loss"] < 60
+
+
+def split_error(project: Project, until: int) -> float:
+    """The standard error of the difference of the arms of the split, of rows whose window has closed."""
+    window = 48 * 3_600_000_000
+    arms: dict[str, dict[str, list[float]]] = {"challenger": {}, "incumbent": {}}
+    for batch in project.facts.log.scan(known_before=until, labelled=True):
+        rows = [row for row in batch if row.prediction.arm and row.prediction.at + window <= until]
+        rows = [row for row in rows if row.known_at is not None and row.known_at < row.prediction.at + window]
+        losses = reading.losses(project, [row.prediction.output for row in rows], rows) if rows else ()
+        for row, loss in zip(rows, losses, strict=True):
+            arms[str(row.prediction.arm)].setdefault(str(row.prediction.unit), []).append(float(loss))
+    sums = [UnitSums.of([sum(one) for one in of.values()], [len(one) for one in of.values()]) for of in arms.values()]
+    return math.sqrt(sum(one.variance / one.n for one in sums))
+
+
+def test_a_split_knows_what_its_plan_said(tmp_path: Path) -> None:
+    """Planned on sixteen days, then run with a ramp: after a fortnight the error is the planned one within a tenth."""
+    ramp = LIVE + 'mode = "split"\nenrol = [0.5, 1.0]\nramp_hours = 48\n'
+    write(tmp_path, ramp, per_day=192)
+    code = (tmp_path / "task.py").read_text()
+    (tmp_path / "task.py").write_text(code.replace("{i % 50}", "{i * 7919 % 1700}"))
+    with open_project(tmp_path, clock=lambda: day(42), actor="test") as project:
+        project.baseline(now=day(26))
+        project.train(now=day(26))
+        traffic(project, day(26), day(42))
+        (fortnight,) = [one for one in project.live.plan().numbers["plan"]["gains"] if one["days"] == 14]
+        project.live.start("v2", mode="split", reason="a test", now=day(42))
+        traffic(project, day(42), day(44))
+        promote.raise_enrolment(project.facts.ledger, project.roles(), 1.0, at=day(44), actor="test")
+        traffic(project, day(44), day(56))
+        found = growth.errors_to_show(project.config.live.alpha) * split_error(project, day(56))
+    assert fortnight["split"] == pytest.approx(found, rel=0.1)

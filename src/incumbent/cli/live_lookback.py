@@ -20,26 +20,26 @@ def add_to(live: typer.Typer) -> None:
 
 
 def _column(sentence: str) -> Any:
-    return typer.Option(metavar="COLUMN", help=f"With LOG: {sentence}", rich_help_panel="Columns of LOG")
+    return typer.Option(metavar="COLUMN", help=sentence, rich_help_panel="Columns of LOG")
 
 
 def lookback(
     log: Annotated[
         Path | None, typer.Argument(metavar="LOG", help="Decisions (.csv, .parquet, .json); no project is needed.")
     ] = None,
-    reward: Annotated[str, _column("what was earned, a number.")] = "",
-    propensity: Annotated[str, _column("probability with which it was done (above 0).")] = "",
-    policy: Annotated[str, _column("probability of the same under the new policy (0-1).")] = "",
+    reward: Annotated[str, _column("What was earned, a number.")] = "",
+    propensity: Annotated[str, _column("Probability with which it was done (above 0).")] = "",
+    policy: Annotated[str, _column("Probability of the same under the new policy (0-1).")] = "",
     new: Annotated[
         Path | None, typer.Option(metavar="FILE", help="With LOG: rows that the new policy made, instead of --policy.")
     ] = None,
-    action: Annotated[str, _column("with --new: what was done.")] = "",
+    action: Annotated[str, _column("With --new: what was done.")] = "",
     context: Annotated[
-        list[str] | None, _column("with --new: a number that a reward model may read; may be repeated.")
+        list[str] | None, _column("With --new: a number that a reward model may read; may be repeated.")
     ] = None,
-    unit: Annotated[str, _column("rows of one value are one witness.")] = "",
-    model: Annotated[str, _column("with --policy: reward that a model expects of what was done.")] = "",
-    model_new: Annotated[str, _column("with --policy: reward that it expects of the new policy.")] = "",
+    unit: Annotated[str, _column("Rows of one value are one witness.")] = "",
+    model: Annotated[str, _column("With --policy: reward that a model expects of what was done.")] = "",
+    model_new: Annotated[str, _column("With --policy: reward that it expects of the new policy.")] = "",
     version: Annotated[str | None, typer.Option(help="Without LOG: a version, on the project's own log.")] = None,
     outcome: Annotated[
         str | None, typer.Option(help="With --version: loss or label; default: label where it depends on the answer.")
@@ -50,8 +50,8 @@ def lookback(
 ) -> None:
     """What would another policy have earned on logged decisions? Or a version, on the log of its split.
 
-    Exit code 0 for better, 1 for worse, 3 where it cannot be said. With --new whose rows have rewards, that is the
-    verdict of the two files side by side.
+    Exit code 0 for better, 1 for worse, 3 where it cannot be said: of the two files side by side, where --new has
+    rewards.
     """
     of_file = {"--reward": reward, "--propensity": propensity, "--policy": policy, "--new": new, "--action": action,
                "--context": context, "--unit": unit, "--model": model, "--model-new": model_new}  # fmt: skip

@@ -56,7 +56,9 @@ def plan(project: "Project", version: str | None, effect: float | None, now: Mic
     if again and pairs is None:
         window = round(project.config.live.window_hours * step.HOUR)
         rows = growth.matured(traffic.at, traffic.known_at, traffic.loss, now, window)
-        pairs = step.Pairs("replay", growth.blocks(traffic.at, traffic.loss, rows, step.BLOCK, other))
+        both = rows.counts & np.isfinite(other)
+        variances = (float(traffic.loss[both].var()), float(other[both].var())) if both.any() else None
+        pairs = step.Pairs("replay", growth.blocks(traffic.at, traffic.loss, rows, step.BLOCK, other), variances)
     return step.plan(
         traffic, project.config.live, project.metric, now, incumbent=incumbent, candidate=candidate, pairs=pairs,
         effect=effect, assigns=bool(project.config.task.unit),

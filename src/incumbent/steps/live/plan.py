@@ -55,10 +55,13 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Losses of two versions on the same rows, by blocks of six hours. `source` is shadow or replay."""
+    """Losses of two versions on the same rows, by blocks of six hours. `source` is shadow or replay.
+
+    `variances` are those of a row's loss, incumbent's and candidate's, where rows are known; else blocks tell them."""
 
     source: str
     blocks: Sequence[BlockSum]
+    variances: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +232,7 @@ def _shadow(traffic: Traffic, rows: growth.Rows, pairs: Pairs | None, logged: fl
         gain = _variance(merged, [one.loss_reference - one.loss_candidate for one in merged])
         losses = [one.loss_reference for one in merged], [one.loss_candidate for one in merged]
         alone = [_variance(merged, of) for of in losses]
-        within = [_within_days(merged, of) for of in losses]
+        within = pairs.variances or [_within_days(merged, of) for of in losses]
         days = (merged[-1].block - merged[0].block + 1) * BLOCK / DAY
         correlation = 1.0 - gain / sum(alone) if sum(alone) else 0.0
         return _Shadow(
