@@ -51,6 +51,14 @@ def expected(law: bool = True, goal: float | None = 0.14) -> Evidence:
     return Evidence("expect", "what may be expected", "reachable", "s", APRIL, None, numbers)
 
 
+def planned(source: str, gain: float | None, known: bool = True) -> Evidence:
+    """What `live plan` finds: four weeks, the first one without a gain."""
+    late = [[days, 0.1 / days, 0.03 / days, 0.05 / days] for days in range(8, 29)] if known else []
+    curve = [[days, None, None, None] for days in range(1, 8)] + late
+    plan = {"metric": "brier", "curve": curve, "pairs": {"source": source}, "effect": gain and {"gain": gain}}
+    return Evidence("live", "v2", "shadow", "s", APRIL, "v1", {"plan": plan})
+
+
 def event(sequence: int, type: str, day: int, **data: Json) -> Event:
     return Event(sequence, type, APRIL + day * DAY, 0, "tick", "r", data, {}, "", "")
 
@@ -89,6 +97,13 @@ DRAWN: dict[str, tuple[Callable[[], charts.Chart], tuple[str, ...]]] = {
         ("floor: the prior, 0.18", "people: the desk, 0.15", "ceiling: equal rows differ, 0.12", "goal, 0.14", "2 ×"),
     ),
     "no law": (lambda: charts.expectation(expected(law=False, goal=None)), ("training rows (log scale)", "floor")),
+    "planned": (
+        lambda: charts.planned(planned("assumed", 0.002)),
+        ("What a trial of v2 could show", "split", "shadow", "worth having: 0.002", "smallest gain in brier", "14"),
+    ),
+    "planned for nothing": (
+        lambda: charts.planned(planned("replay", None, known=False)), ("nothing can be shown in these days",),
+    ),
     "baselines": (lambda: charts.baselines([rule(2, None), rule(1, 0.15)]), ("rule 1", "rule 2", "95 % interval")),
     "policies": (
         lambda: charts.policies(MONTHS, {"loop": "the loop", "prior": "the prior"}, "brier"),

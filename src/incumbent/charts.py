@@ -290,6 +290,45 @@ def expectation(evidence: Evidence) -> Chart:
     return titled(layers, "What a quick model learns from more rows", height=300)
 
 
+def planned(evidence: Evidence) -> Chart:
+    """The smallest gain that a trial shows with a power of 80 %, by its days: split and shadow, and the gain wanted.
+
+    A shadow whose correlation is assumed is a band. Where nothing can be shown in the days drawn, only the axes are.
+    """
+    plan = evidence.numbers["plan"]
+    rows: list[Row] = [dict(zip(("days", "split", "low", "high"), point, strict=True)) for point in plan["curve"]]
+    assumed = plan["pairs"]["source"] == "assumed"
+    wanted = plan["effect"]["gain"] if plan["effect"] else None
+    drawn = [row[key] for row in rows for key in ("split", "low", "high") if row[key] is not None]
+    ends = [*drawn, *([wanted] if wanted else [])] or [0.1, 1.0]
+    scale = alt.Scale(type="log", domain=[min(ends) / 1.3, max(ends) * 1.3], nice=False)
+    axis = alt.Axis(format="~g", tickCount=5)
+    y: Axis = {"title": f"smallest gain in {plan['metric']} (log scale)", "scale": scale, "axis": axis}
+    days = alt.Scale(domain=[0, len(rows) * (1.3 if assumed else 1.18)], nice=False)
+    weeks = alt.Axis(values=list(range(0, len(rows) + 1, 7)), grid=False)
+    x: Axis = {"title": "days of the trial, ramp and label window included", "scale": days, "axis": weeks}
+    layers: list[alt.Chart] = []
+    for name, key, colour, up in (
+        ("split", "split", "challenger", -6), ("shadow (assumed)" if assumed else "shadow", "high", "incumbent", 6),
+    ):  # fmt: skip
+        known = chart_of([row for row in rows if row[key] is not None]).encode(x=alt.X("days:Q", **x))
+        if assumed and key == "high":
+            band = known.mark_area(color=colour_of(colour), opacity=0.22)
+            layers.append(band.encode(y=alt.Y("low:Q", **y), y2="high:Q"))
+        layers.append(known.mark_line(color=colour_of(colour), strokeWidth=2).encode(y=alt.Y(f"{key}:Q", **y)))
+        last = [{**row, "said": name} for row in rows[-1:] if row[key] is not None]
+        text = chart_of(last).mark_text(color=colour_of(colour), align="left", dx=6, dy=up, fontWeight=600)
+        layers.append(text.encode(x=alt.X("days:Q", **x), y=alt.Y(f"{key}:Q", **y), text="said:N"))
+    if wanted:
+        _, named = level_line(wanted, f"worth having: {wanted:.3g}", "good", y, left=True)
+        ends_at: Row = {"x": 0, "x2": len(rows), "level": wanted}  # leaves the names of the lines alone
+        of = chart_of([ends_at]).mark_rule(color=colour_of("good"), strokeDash=[6, 4], strokeWidth=1.5)
+        layers += [of.encode(x=alt.X("x:Q", **x), x2="x2:Q", y=alt.Y("level:Q", **y)), named]
+    if not drawn:
+        layers += level_line(ends[0], "nothing can be shown in these days", "ink", y)
+    return titled(layers, f"What a trial of {evidence.subject} could show", height=280)
+
+
 def gains(rows: Sequence[GainRow], unit: str, colours: Mapping[str, str], title: alt.TitleParams) -> Chart:
     """What a candidate gains over the incumbent, a line an interval: against zero and each rule's threshold.
 

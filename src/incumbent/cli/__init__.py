@@ -3,7 +3,7 @@
     onset      try register                      before there is anything to serve
     init expect doctor                           the plan, what may be expected, what is missing
     baseline gate                                steps 1 (people under it) and 2
-    judging    live speed upkeep why             steps 3 to 5, and why it broke
+    judging    live speed upkeep why             steps 3 to 5 (live_plan, live_lookback under live), and why it broke
     control    status log promote rollback       what production machines need: no judging package is loaded
     access     token                             who may ask the server for what
     versions   export                            a version for another machine

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
-from incumbent.cli import live_replay, live_simulating, options, output
+from incumbent.cli import live_lookback, live_plan, live_replay, live_simulating, options, output
 from incumbent.cli.opening import open_project, shown
 from incumbent.cli.options import HERE, AsJson, Folder, Now, Reason
 from incumbent.errors import ConfigError, IncumbentError, StoreLocked
@@ -18,6 +18,8 @@ upkeep_app = typer.Typer(no_args_is_help=True, help="Step 5: is it still right? 
 
 def add_to(app: typer.Typer) -> None:
     live_replay.add_to(live_app)
+    live_plan.add_to(live_app)
+    live_lookback.add_to(live_app)
     app.add_typer(live_app, name="live")
     live_simulating.add_to(live_app)
     app.command()(speed)

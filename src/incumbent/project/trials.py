@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from incumbent.errors import DecisionRefused
 from incumbent.loop import decide, outcome, promote
-from incumbent.project import looking, replaying
+from incumbent.project import decisions, looking, replaying, traffic
 from incumbent.project.caps import caps
 from incumbent.project.looking import Rules
 from incumbent.project.replaying import Repeated
@@ -244,3 +244,13 @@ class Live:
     def _started(self, type: str, version: str) -> Micros:
         events: list[Event] = self.project.facts.ledger.events(types=[type])
         return max(event.at for event in events if event.data["version"] == version)
+
+    # --- before a trial
+
+    def plan(self, version: str | None = None, *, effect: float | None = None, now: Micros | None = None) -> Evidence:
+        """What a trial could show, in days, from logged traffic: see `project.traffic`. Starts nothing."""
+        return traffic.plan(self.project, version, effect, self.project.clock() if now is None else now)
+
+    def lookback(self, version: str, *, outcome: str | None = None, now: Micros | None = None) -> Evidence:
+        """What a version would have earned on the log, had it answered everybody: see `project.decisions`."""
+        return decisions.lookback(self.project, version, outcome, self.project.clock() if now is None else now)

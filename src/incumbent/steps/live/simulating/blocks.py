@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from incumbent.config import Live
 from incumbent.records import Micros
-from incumbent.steps.live import bounds
-from incumbent.steps.live.bounds import MIN_BLOCK_ROWS, MIN_BLOCKS, merge
+from incumbent.steps.live import bounds, pairs
+from incumbent.steps.live.pairs import MIN_BLOCK_ROWS, MIN_BLOCKS, merge
 from incumbent.storage.base import BlockSum
 
 __all__ = ["MIN_BLOCKS", "MIN_BLOCK_ROWS", "bounded", "merge"]
@@ -14,4 +14,10 @@ __all__ = ["MIN_BLOCKS", "MIN_BLOCK_ROWS", "bounded", "merge"]
 
 def bounded(blocks: Sequence[BlockSum], block: Micros, live: Live, n_star: float) -> Mapping[str, float]:
     """Estimate, lower, upper and harm_upper bound of the gain a row, widened by what the blocks of a day share."""
-    return bounds.of_pairs(blocks, live, block, {"n_star": n_star}, live.max_days)[0]
+    found = pairs.gain(blocks, block)
+    return bounds.of_gain(
+        found,
+        n_star if found.n >= MIN_BLOCKS else None,
+        alpha=live.alpha,
+        alpha_harm=live.alpha_roll_back / 2,
+    )
