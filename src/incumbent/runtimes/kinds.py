@@ -19,6 +19,7 @@ PACKERS: Mapping[str, str] = {
     "xgboost": "incumbent.runtimes.xgboost:pack",
     "catboost": "incumbent.runtimes.catboost:pack",
     "pyfunc": "incumbent.runtimes.pyfunc:pack",
+    "torch": "incumbent.runtimes.torch:pack",
 }
 """Runtime name -> `pack(model, opening) -> (name of the part, its bytes)`."""
 
@@ -60,18 +61,32 @@ INLINE = frozenset({"rule.json", "model.onnx", "model.lightgbm.txt", *TWINS})
 CODE = frozenset({"pyfunc.json"})
 """Parts that are somebody's code: they are opened in a process of their own, never in this one."""
 
-EXTRAS: Mapping[str, str] = {"xgboost": "xgboost", "catboost": "catboost"}
+NETWORK, TRANSLATE = "incumbent.runtimes.torch:Network", "incumbent.runtimes.torch:translated"
+"""A network of PyTorch as a predictor, and its translation to ONNX, which is what is stored."""
+NETWORKS: Mapping[str, str] = {
+    "torchscript": "incumbent.runtimes.torch:open_script",
+    "safetensors": "incumbent.runtimes.safetensors:open_weights",
+}
+"""Kind of file -> `open(folder, signature) -> Network`: code from outside, so in a process of its own."""
+EXTRAS: Mapping[str, str] = {
+    "xgboost": "xgboost", "catboost": "catboost", "torch": "torch", "onnxscript": "torch", "safetensors": "torch",
+}  # fmt: skip
 """Package -> the extra that brings it, where that is not `all`."""
 
 
+_MODULE = ("torch.nn.modules.module", "Module")
+
+
 def runtime_of(model: Any) -> str:
-    """The runtime of a model by what it is: a `Rule`, LightGBM's Booster, a model of XGBoost or CatBoost, ONNX bytes,
-    else a fitted estimator."""
+    """The runtime of a model by what it is: a `Rule`, LightGBM's Booster, a model of XGBoost or CatBoost, a module of
+    PyTorch, ONNX bytes, else a fitted estimator."""
     known = getattr(model, "runtime", None)
     if known in PACKERS:
         return str(known)
     if isinstance(model, bytes):
         return "onnx"
+    if any((kind.__module__, kind.__name__) == _MODULE for kind in type(model).__mro__):
+        return "torch"
     package, name = type(model).__module__.split(".")[0], type(model).__name__
     if package == "lightgbm":
         return "lightgbm" if name == "Booster" else "sklearn"
