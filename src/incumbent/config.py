@@ -167,7 +167,8 @@ class Baseline:
     url_token_env: str = _setting("", "Environment variable that holds the endpoint's bearer token.")
     simple: Literal["off", "listed", "incumbent"] = _setting(
         "listed",
-        "A tree of depth 3 and a straight line: listed shows what they reach, incumbent lets them be the baseline.",
+        "A tree of depth 3 and a straight line (of a forecast an autoregression): listed shows what they reach, "
+        "incumbent lets them be the baseline.",
     )
     origins: int = _setting(
         5, "Forecast: the rules are fitted again at so many points of the held-out stretch (rolling origin)."
