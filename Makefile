@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help install demo test lint chromium fashion clean
+.PHONY: help install demo test extras lint chromium fashion clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -21,6 +21,8 @@ demo: .venv/.demo ## nine months of real flights through the whole loop
 
 test: lint chromium fashion ## lint, then every test
 	$(BIN)/pytest -n 2 --dist loadgroup $(PYTEST)
+
+extras: .venv/.extras ## what some tests need and most people do not: CatBoost and PyTorch; without it they are skipped
 
 lint: .venv/.dev ## ruff, import contracts, types
 	$(BIN)/ruff check
@@ -49,6 +51,12 @@ clean: ## remove .venv, caches and what the demo left
 .venv/.dev: .venv/.demo
 	@echo "installing what the tests need"
 	$(PIP) --editable '.[dev]'
+	@touch $@
+
+# PyTorch for processors: the build for graphics cards, which a machine without one takes too, has several GB.
+.venv/.extras: .venv/.dev
+	@echo "installing CatBoost and PyTorch (about 900 MB, once)"
+	$(PIP) --editable '.[catboost,torch]'
 	@touch $@
 
 $(BIN)/python:

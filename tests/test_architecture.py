@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[1]
 
 # Packages that only the judging path may load.
 JUDGING = {
-    "altair", "lightgbm", "matplotlib", "narwhals", "onnx", "onnxmltools", "pandas", "scipy", "skl2onnx",
-    "sklearn", "skops", "vl_convert",
+    "altair", "catboost", "lightgbm", "matplotlib", "mlflow", "narwhals", "onnx", "onnxmltools", "onnxscript", "pandas",
+    "safetensors", "scipy", "skl2onnx", "sklearn", "skops", "torch", "vl_convert", "xgboost",
 }  # fmt: skip
 
 # A folder of one machine, or a host that packages come from; a space keeps each pattern from matching itself.

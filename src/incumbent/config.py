@@ -175,7 +175,8 @@ class Baseline:
     )
     simple: Literal["off", "listed", "incumbent"] = _setting(
         "listed",
-        "A tree of depth 3 and a straight line: listed shows what they reach, incumbent lets them be the baseline.",
+        "A tree of depth 3 and a straight line (of a forecast an autoregression): listed shows what they reach, "
+        "incumbent lets them be the baseline.",
     )
     origins: int = _setting(
         5, "Forecast: the rules are fitted again at so many points of the held-out stretch (rolling origin)."

@@ -137,16 +137,17 @@ def test_a_pickle_needs_trust(project: Open, tmp_path: Path) -> None:
     assert here.register(tmp_path / "model.pkl", trust=True).serves == "twin.linear.json"
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "model.pt", "pytorch_model.bin"])
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin", "model.h5"])
 def test_weights_without_a_graph_are_refused(project: Open, tmp_path: Path, name: str) -> None:
-    """As a file and in a folder; the error says what to do."""
+    """As a file and in a folder; the error says what is missing, and what to do."""
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / name).write_bytes(b"weights")
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text('{"architectures": ["Bert"]}')
     here = project()
-    for given in (folder / name, folder):
-        with pytest.raises(ArtefactRefused, match=r"holds weights and no graph .* Export the model to ONNX"):
+    for given, named in ((folder / name, ""), (folder, r" \(config.json names Bert, whose code is not in it\)")):
+        said = rf"holds weights and no graph of the model{named}: the code that builds the module is missing"
+        with pytest.raises(ArtefactRefused, match=rf"{said}.*export the model to ONNX"):
             here.register(given)
 
 

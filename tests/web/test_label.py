@@ -21,6 +21,7 @@ from incumbent.web.app import pages
 
 TOML = '[task]\nname="letters"\nkind="multiclass"\ntarget="about"\nmetric="accuracy"\n'
 CLASSES = ("damage", "delivery", "payment")
+MANY = ("Zürich", *(f"town {one}" for one in "abcdefghijklmnopqrstuvwxyzäö"), "lake zurich")
 LONG = "Where is my parcel?\n" + "It should have been here on Monday. " * 4
 PNG = b"\x89PNG\r\n\x1a\nand so on"
 
@@ -342,9 +343,9 @@ def tab(browser: Any, url: str) -> Iterator[Any]:
 
 def named(tab: Any, name: str = "ann") -> None:
     tab.goto("/label")
+    tab.wait_for_selector("#name:focus")
     tab.keyboard.type(name)
-    tab.keyboard.press("Enter")
-    tab.wait_for_selector("form.answer")
+    press(tab, "Enter")
 
 
 def press(tab: Any, key: str) -> None:
@@ -370,10 +371,74 @@ def test_the_keyboard_is_enough(tab: Any, facts: Facts) -> None:
 
 
 @pytest.mark.browser
+def test_letters_find_one_of_many_classes(tab: Any, facts: Facts) -> None:
+    """What is typed leaves those that hold it, the likeliest first; Enter takes the first, a digit one of the first
+    nine; Enter alone takes none. Accents and capitals do not count."""
+    begin(facts, classes=MANY)
+    named(tab)
+    shown = tab.locator(".choices button:visible")
+    tab.keyboard.press("Enter")
+    assert shown.count() == 30 and facts.log.responses("s1") == []
+    tab.keyboard.type("ZUR")
+    assert shown.locator("span").all_inner_texts() == ["Zürich", "lake zurich"]
+    assert shown.locator("kbd").all_inner_texts() == ["1", "2"]
+    assert tab.locator("#found").inner_text() == "2 of 30"
+    press(tab, "Enter")
+    assert tab.locator("#find").input_value() == "" and shown.count() == 30
+    tab.keyboard.type("town b")
+    press(tab, "1")
+    press(tab, "9")
+    tab.keyboard.type("nowhere")
+    assert shown.count() == 0 and "None has it" in tab.locator("#found").inner_text()
+    tab.keyboard.press("Enter")
+    tab.keyboard.press("Escape")
+    assert shown.count() == 30
+    kept = facts.log.responses("s1")
+    assert [one.value for one in kept] == ["Zürich", "town b", MANY[8]]
+
+
+@pytest.mark.browser
+def test_arrows_skip_and_undo_where_letters_find(tab: Any, facts: Facts) -> None:
+    """While something is typed they move in the text; letters reach the field from anywhere."""
+    begin(facts, classes=MANY)
+    named(tab)
+    press(tab, "ArrowRight")
+    press(tab, "1")
+    press(tab, "ArrowLeft")
+    assert "slot=" in tab.url
+    tab.keyboard.type("ton b")
+    for _ in range(3):
+        tab.keyboard.press("ArrowLeft")
+    tab.keyboard.type("w")
+    assert tab.locator("#find").input_value() == "town b"
+    tab.locator("h1").click()
+    tab.keyboard.press("End")
+    tab.keyboard.press("Escape")
+    tab.locator("h1").click()
+    tab.keyboard.type("c")
+    assert "c" in tab.locator("#find").input_value()
+    assert [one.value for one in facts.log.responses("s1")] == [None, MANY[0]]
+
+
+@pytest.mark.browser
+def test_classes_that_are_numbers_are_typed(tab: Any, facts: Facts) -> None:
+    """Digits are no keys then: the class that is what was typed comes first."""
+    begin(facts, classes=tuple(range(30)))
+    named(tab)
+    tab.keyboard.type("2")
+    shown = tab.locator(".choices button:visible")
+    assert shown.locator("span").all_inner_texts() == ["2", *map(str, range(20, 30)), "12"]
+    assert shown.locator("kbd").count() == 0
+    press(tab, "Enter")
+    assert [one.value for one in facts.log.responses("s1")] == [2]
+
+
+@pytest.mark.browser
 def test_enter_keeps_a_number(tab: Any, facts: Facts) -> None:
     """The field has the focus already; s in it skips, for it is no digit."""
     begin(facts, classes=(), kind="regression")
     named(tab)
+    tab.wait_for_selector("#number:focus")
     tab.keyboard.type("12.5")
     press(tab, "Enter")
     press(tab, "s")
@@ -395,15 +460,19 @@ def test_nothing_is_wider_than_the_window(tab: Any, facts: Facts, width: int) ->
 
 
 @pytest.mark.browser
-def test_the_page_works_without_its_script(browser: Any, url: str, facts: Facts) -> None:
-    """Buttons are a plain form; the time is then what the server saw."""
-    begin(facts)
+@pytest.mark.parametrize("classes", [CLASSES, (*CLASSES, *"abcdefgh")])
+def test_the_page_works_without_its_script(
+    browser: Any, url: str, facts: Facts, classes: tuple[Label, ...]
+) -> None:
+    """Buttons are a plain form, and there is no field that finds nothing; the time is then what the server saw."""
+    begin(facts, classes=classes)
     context = browser.new_context(java_script_enabled=False, base_url=url)
     context.route("https://pictures.example/*", lambda route: route.abort())
     page = context.new_page()
     page.goto("/label")
     page.get_by_label("Your name").fill("ann")
     page.get_by_role("button", name="Begin").click()
+    assert page.locator("#find:visible").count() == 0
     page.get_by_role("button", name=re.compile("delivery")).click()
     page.get_by_role("button", name=re.compile("Undo")).click()
     page.get_by_role("button", name=re.compile("payment")).click()
@@ -411,6 +480,26 @@ def test_the_page_works_without_its_script(browser: Any, url: str, facts: Facts)
     (kept,) = facts.log.responses("s1")
     assert kept.value == "payment" and kept.took_us > 0
     assert [one.value for one in facts.log.responses("s1", history=True)] == ["delivery", "payment"]
+
+
+@pytest.mark.parametrize(
+    ("classes", "keys"),
+    [
+        (tuple("abcdefghij"), "1234567890"),
+        (tuple("abcdefghijk"), "123456789"),
+        (tuple(range(11)), ""),
+        (("gate 4", *"abcdefghij"), ""),
+    ],
+    ids=["ten", "eleven", "numbers", "a digit in a word"],
+)
+def test_every_class_can_be_reached_by_keys(
+    app: Starlette, facts: Facts, classes: tuple[Label, ...], keys: str
+) -> None:
+    """Up to ten have one each; of more, letters find one, and digits too where a class has one in its word."""
+    begin(facts, classes=classes)
+    page = Browser(app, "ann").told()
+    assert "".join(one["key"] for one in page["choices"]) == keys
+    assert page["study"]["find"] is (len(classes) > 10)
 
 
 def test_the_twin_is_what_the_page_shows(app: Starlette, facts: Facts) -> None:

@@ -4,22 +4,30 @@ In: the configuration, and a version of our ledger or the bytes of a part. Out: 
 It is no engine: the judges ask it, with much patience; the answering path has `worker`.
 """
 
+import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from incumbent.config import Config
+from incumbent.engines.child import limit_memory
 from incumbent.engines.opening import open_in_child
 from incumbent.engines.worker import Worker
+from incumbent.errors import ArtefactRefused, MissingExtra, PredictError
 from incumbent.records import Json, Signature
 from incumbent.runtimes import artefact, kinds
 from incumbent.runtimes.base import Columns, Floats, Opening, Predictor, Remote, n_rows
+from incumbent.runtimes.folder import write_files
+from incumbent.runtimes.network import Given
 from incumbent.storage.opening import open_blobs
 
 PATIENCE_MS = 120_000.0
 _CHUNK = 10_000
+_TRANSLATED = "translated.onnx"
 
 
 class Contained:
@@ -84,6 +92,35 @@ def prove(config: Config, manifest: str) -> artefact.GoldenGap | None:
 def open_contained(config: Config, manifest: str, runtime: str) -> Contained:
     """A version in a process of its own, whatever it is, once it repeated its golden rows there."""
     return Contained(_worker("the version", config, open_in_child, (config, manifest)), runtime)
+
+
+def translated(config: Config, given: Given, signature: Signature, sample: Columns) -> bytes:
+    """The ONNX of a network of PyTorch that came from outside: it is read, asked, translated and proved equal in a
+    process of its own, which is gone before this returns. Raises ArtefactRefused, also when that process ended or hung,
+    MissingExtra without PyTorch."""
+    for package in ("torch", "onnxscript", given.runtime):
+        if package != "torchscript" and find_spec(package) is None:
+            raise MissingExtra(package, "torch", "a network of PyTorch")
+    with tempfile.TemporaryDirectory(prefix="incumbent-") as scratch:
+        folder = Path(scratch) / "network"
+        write_files(folder, dict(given.files))
+        arguments = (given.runtime, folder, Path(scratch) / _TRANSLATED, signature, sample, config.versions.memory_mb)
+        try:
+            Worker("the network", translate_in_child, arguments, start_s=PATIENCE_MS / 1e3).close()
+        except PredictError as error:
+            raise ArtefactRefused(f"it was tried in a process of its own, and failed there: {error}") from error
+        return (Path(scratch) / _TRANSLATED).read_bytes()
+
+
+def translate_in_child(
+    runtime: str, folder: Path, target: Path, signature: Signature, sample: Columns, memory_mb: int
+) -> Predictor:
+    """In the child: translate what lies in the folder, and write it."""
+    opens, translate = kinds.callable_at(kinds.NETWORKS[runtime]), kinds.callable_at(kinds.TRANSLATE)
+    limit_memory(memory_mb)  # beside PyTorch itself
+    network: Predictor = opens(folder, signature)
+    target.write_bytes(translate(network, sample).content)
+    return network
 
 
 def open_part_in_child(

@@ -1,8 +1,9 @@
 """A model from a file, a folder or an MLflow address becomes the next version; and a version becomes a folder.
 
 In: where it lies, and whether the caller trusts it. Out: a Version on the ledger, as for a model in memory. Files that
-hold no code (ONNX, LightGBM's text, XGBoost, CatBoost, skops) need no trust; pickles and folders of code need `trust`,
-and a line in incumbent.toml. What came from outside is opened in a process of its own first. Promotes nothing.
+hold no code (ONNX, LightGBM's text, XGBoost, CatBoost, skops) need no trust; pickles, TorchScript and folders of code
+need `trust`, and code a line in incumbent.toml. What came from outside is opened in a process of its own first.
+Promotes nothing.
 """
 
 import hashlib
@@ -20,10 +21,11 @@ from incumbent.project.registering import register
 from incumbent.project.trying import open_model
 from incumbent.records import Micros, Version
 from incumbent.runtimes import exported, kinds
-from incumbent.runtimes.folder import read_folder, write_files
+from incumbent.runtimes.folder import ENTRY, read_folder, write_files
 from incumbent.runtimes.forest import check_text
 from incumbent.runtimes.lightgbm import decoded, twin_text
-from incumbent.runtimes.pyfunc import ENTRY, CodeFolder, refuse_without_opt_in
+from incumbent.runtimes.network import CONFIG, Script, builds, lacks, script, weights
+from incumbent.runtimes.pyfunc import CodeFolder, refuse_without_opt_in
 from incumbent.runtimes.whole import check_onnx, in_one_piece
 
 if TYPE_CHECKING:
@@ -35,9 +37,12 @@ BY_SUFFIX = {
 }  # fmt: skip
 """What a file of this suffix holds; its bytes are the model."""
 
-WEIGHTS = (".safetensors", ".pt", ".pth", ".pt2", ".bin", ".ckpt", ".h5")
+NETWORKS = (".pt", ".pth", ".pt2", ".ts", ".torchscript")
+"""What PyTorch writes: TorchScript is taken, pickles are not."""
+WEIGHTS = (".safetensors", ".bin", ".ckpt", ".h5", *NETWORKS)
 MODELS = ("model.onnx", "onnx/model.onnx", "model.skops")
 """What is looked for in a folder like those of Hugging Face, in this order."""
+MOST_CONFIG = 1_000_000
 _REMOTE = re.compile(r"^(models|runs|mlflow-artifacts):/")
 
 
@@ -70,7 +75,7 @@ def bring(
         path = _fetched(str(source), Path(scratch))
         if (path / exported.SUMS).is_file():
             return _restored(project, path, trust=trust, description=description, now=now)
-        found = _file(path, trust) if path.is_file() else _folder(project, path, trust)
+        found = _file(project, path, trust) if path.is_file() else _folder(project, path, trust)
         if isinstance(found, Path):
             return _restored(project, found, trust=trust, description=description, now=now)
         return register(
@@ -128,13 +133,15 @@ def _fetched(source: str, scratch: Path) -> Path:
     return path
 
 
-def _file(path: Path, trust: bool) -> Brought:
+def _file(project: "Project", path: Path, trust: bool) -> Brought:
     """The model of one file: by its suffix, else a pickle."""
     suffix = path.suffix.lower()
-    if suffix in WEIGHTS:
-        raise ArtefactRefused(_weights(path.name))
+    if suffix in WEIGHTS and suffix not in NETWORKS:
+        raise ArtefactRefused(lacks(path.name, None))
     content = path.read_bytes()
     what = f"{path.name} (sha256 {hashlib.sha256(content).hexdigest()})"
+    if suffix in NETWORKS:
+        return Brought(_script(project, path, content, trust), None, what)
     if suffix == ".onnx":
         return Brought(in_one_piece(path, path.parent), "onnx", what)
     if suffix in BY_SUFFIX:
@@ -158,7 +165,8 @@ def _folder(project: "Project", path: Path, trust: bool) -> Brought | Path:
             _bytes(path, model, runtime, files), runtime, what
         )
     if ENTRY in files:
-        return _code(project, CodeFolder(files), trust, path, what)
+        found = _code(project, CodeFolder(files), trust, path, what)
+        return Brought(weights(files), None, what) if builds(files) else found
     name = next(name for name in MODELS if (path / name).exists())
     runtime = BY_SUFFIX[Path(name).suffix]
     return Brought(_bytes(path, name, runtime, files), runtime, what)
@@ -169,9 +177,11 @@ def _refuse_unknown(path: Path) -> None:
     if any((path / name).exists() for name in ("MLmodel", ENTRY, *MODELS)):
         return
     names = sorted(entry.name for entry in path.iterdir())
-    weights = next((name for name in names if Path(name).suffix in WEIGHTS), None)
-    if weights is not None:
-        raise ArtefactRefused(_weights(weights))
+    held = next((name for name in names if Path(name).suffix in WEIGHTS), None)
+    if held is not None:
+        config = path / CONFIG
+        plain = config.is_file() and not config.is_symlink() and config.stat().st_size < MOST_CONFIG
+        raise ArtefactRefused(lacks(held, config.read_bytes() if plain else None))
     shown = ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
     raise DataError(
         f"{path}: found {shown or 'nothing'}; expected {exported.MANIFEST} with {exported.SUMS} (an exported version), "
@@ -193,6 +203,16 @@ def _code(project: "Project", found: CodeFolder, trust: bool, path: Path, what: 
             "from, say --trust (trust=True in Python)."
         )
     return Brought(found, "pyfunc", what)
+
+
+def _script(project: "Project", path: Path, content: bytes, trust: bool) -> Script:
+    found = script(path.name, content, project.config.versions.unpacked_mb)
+    if not trust:
+        raise ArtefactRefused(
+            f"{path} is TorchScript: a program, which may read and write files when it runs (once, in a process of its "
+            "own, to be translated). If you trust where it comes from, say --trust (trust=True in Python)."
+        )
+    return found
 
 
 def _restored(project: "Project", path: Path, *, trust: bool, description: str, now: Micros | None) -> Version:
@@ -275,13 +295,6 @@ def _mlflow() -> Any:
         return import_module("incumbent.project.mlflow")
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "mlflow", "mlflow", "a model of MLflow") from error
-
-
-def _weights(name: str) -> str:
-    return (
-        f"{name} holds weights and no graph of the model (or a pickle): it cannot be run without the code of the "
-        "model. Export the model to ONNX (docs/versions.md says how), or register a folder with predictor.py"
-    )
 
 
 def _digest(files: dict[str, bytes]) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 from incumbent.config import Config
 from incumbent.errors import ConfigError, DataError, IncumbentError
 from incumbent.records import Micros, moment
+from incumbent.runtimes import kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Code:
     def fit(self, recipe: str, rows: Any) -> Any:
         """A fitted estimator: calls the function named by the recipe on labelled rows (features and target)."""
         model = self._call(recipe, rows)
-        if not any(hasattr(model, name) for name in ("predict", "forecast")):
+        if not any(hasattr(model, name) for name in ("predict", "forecast")) and kinds.runtime_of(model) != "torch":
             raise DataError(
                 f"{self.where}: {recipe}() returned {type(model).__name__}, which has neither predict nor forecast"
             )

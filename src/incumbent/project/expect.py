@@ -34,7 +34,7 @@ def expect(
     known = project.known(rows, now)
     signature = project.signature(known)
     train, held_out = project.gate.split(known)
-    most = step.MOST_HELD if project.metric.row_loss is not None else step.MOST_HELD_WHOLE
+    most = step.MOST_HELD if project.metric.is_mean else step.MOST_HELD_WHOLE
     some, asked = _some(train, step.MOST_ROWS), _some(held_out, most)
     columns, truth = some.columns(signature), some.truth(signature)
     held, held_truth, blocks = asked.columns(signature), asked.truth(signature), asked.blocks()

@@ -13,8 +13,8 @@ import mlflow.pyfunc
 from mlflow.models import Model
 
 from incumbent.errors import ArtefactRefused, DataError
-from incumbent.runtimes.folder import inside, write_files
-from incumbent.runtimes.pyfunc import ENTRY, CodeFolder
+from incumbent.runtimes.folder import ENTRY, inside, write_files
+from incumbent.runtimes.pyfunc import CodeFolder
 
 LOADER = "incumbent.runtimes.exported"
 _FLAVORS = {

@@ -1,39 +1,33 @@
-"""Measured people for a project: rows are drawn, people label them blind, and a model is held against them.
+"""Measured people for a project: rows are drawn, and people label them blind.
 
 In: what `load` gives, the answers in the log. Out: a study on the ledger, then people as a version that is compared and
-never routed, and evidence: automate, assist or not_yet. What is measured is `steps.baseline.people`'s; who labels which
-row is `loop.study`'s.
+never routed. What is measured is `steps.baseline.people`'s; who labels which row is `loop.study`'s; whether a model may
+replace them is `replacing`'s.
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v1 as nw
 import numpy as np
 
-from incumbent import charts, drawing
-from incumbent.errors import ConfigError, DataError, DecisionRefused, NotEnoughData
+from incumbent.errors import ConfigError, DataError, DecisionRefused
 from incumbent.loop import promote, study
 from incumbent.loop.study import Item, Progress, Study
+from incumbent.project import replacing
 from incumbent.project.drawing import shown
-from incumbent.project.lesson import native_of
 from incumbent.project.rows import Rows
 from incumbent.records import Evidence, Json, Label, Micros, Signature, Version
 from incumbent.runtimes import artefact, frames
 from incumbent.runtimes import people as runtime
 from incumbent.runtimes import signature as signatures
-from incumbent.runtimes.base import Columns, Floats, checked
-from incumbent.steps import gate as gating
+from incumbent.runtimes.base import Columns
 from incumbent.steps.baseline import people as step
-from incumbent.steps.baseline import replacing
 from incumbent.steps.baseline.people import Answer, Measured, Settled
-from incumbent.storage.pictures import Pictures
 
 if TYPE_CHECKING:
     from incumbent.project.project import Project
-
-PICTURE = "people"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +131,9 @@ class People:
         if of.version is not None:
             raise DecisionRefused(f"study {of.name} has ended, and its people are {of.version}: draw another one")
         measured = self.measured(of.name)
-        gold = self._gold(of)
+        gold = self.gold(of)
         firsts = self._firsts(of)
-        columns = self._columns(of, list(firsts), gold.signature)
+        columns = self.columns(of, list(firsts), gold.signature)
         said = np.array(list(firsts.values()))
         output = np.eye(len(of.classes))[said.astype(int)] if of.classes else said
         saved = artefact.save(
@@ -185,136 +179,20 @@ class People:
         `people` names a version or a study; a study may still be running. A model that was trained on the study's rows
         is judged by a fit of its recipe without them; where it has no recipe, the evidence says that it is flattered.
         """
-        project = self.project
-        now = project.clock() if now is None else now
-        name = candidate or project.incumbent()
-        promote.answering(project.roles(), name)
-        reference, figure = self._reference(people)
-        if figure is not None:
-            found = self._against_published(name, reference, figure, now)
-        else:
-            found = self._against_study(name, reference, now)
-        promote.record(project.facts.ledger, found, actor=project.actor)
-        Pictures(project.config.store_path, project.facts.blobs).put_all(
-            {f"{PICTURE}.{theme}": drawn for theme, drawn in drawing.both(charts.people(found)).items()}, now
-        )
-        return found
+        return replacing.result(self, candidate, people, self.project.clock() if now is None else now)
 
     def gate(self, candidate: str, people: str, *, now: Micros | None = None) -> Evidence:
         """The gate's rules for a candidate against measured people, on the rows of their study."""
-        project = self.project
-        now = project.clock() if now is None else now
-        reference, figure = self._reference(people)
-        if figure is not None:
-            raise NotEnoughData(
-                f"{people} is a published figure without rows, and the gate compares on the same rows: "
-                f"ask `incumbent baseline people result {candidate}`"
-            )
-        of = self._study_of(reference)
-        measured, (output, flattered) = self.measured(of.name), self._output(candidate, of, now)
-        by = step.judged_by(project.metric)
-        rules = replace(project.config.gate, slice=(), rule=(), latency_p99_ms=0.0)  # those need more than losses
-        evidence = gating.judge(
-            step.people_losses(measured.comparisons, by, len(of.classes)),
-            step.model_losses(measured.comparisons, output, by),
-            None, rules, candidate, reference, now,
-        )  # fmt: skip
-        if flattered:
-            said = f"{evidence.sentence} Its rows may have been trained on, which flatters {candidate}."
-            evidence = Evidence("gate", candidate, evidence.verdict, said, now, reference, evidence.numbers)
-        promote.record(project.facts.ledger, evidence, actor=project.actor)
-        return evidence
+        return replacing.gate(self, candidate, people, self.project.clock() if now is None else now)
 
     def is_people(self, name: str | None) -> bool:
         """Is this the name of a version that is measured people?"""
         version = self.project.roles().versions.get(name or "")
         return version is not None and version.runtime == "people"
 
-    # --- inside
+    # --- what is kept of a study
 
-    def _against_study(self, name: str, reference: str, now: Micros) -> Evidence:
-        project, of = self.project, self._study_of(reference)
-        by, settings = step.judged_by(project.metric), project.config.people
-        measured = self.measured(of.name)
-        output, flattered = self._output(name, of, now)
-        people = step.people_losses(measured.comparisons, by, len(of.classes))
-        model = step.model_losses(measured.comparisons, output, by)
-        found = replacing.verdict(
-            people, model, settings.margin, relative=not of.classes, min_rows=settings.min_rows
-        )
-        baseline = project.roles().baseline
-        naive_value = None
-        if baseline is not None and baseline != name:
-            naive_value = step.interval(
-                step.model_losses(measured.comparisons, self._output(baseline, of, now)[0], by), by
-            )
-        return replacing.evidence(
-            name, reference, now, by.name, measured.gold, measured.people, step.interval(model, by), found,
-            settings.margin, baseline=naive_value, measured=measured, flattered=flattered,
-        )  # fmt: skip
-
-    def _against_published(self, name: str, reference: str, figure: dict[str, Json], now: Micros) -> Evidence:
-        project = self.project
-        by, settings = step.judged_by(project.metric), project.config.people
-        train, held_out = project.gate.split(project.known(None, now))
-        losses, flattered = self._held_out(name, train, held_out, by)
-        found = replacing.verdict_published(
-            figure["accuracy"], figure["n"], losses, settings.margin, min_rows=settings.min_rows
-        )
-        baseline = project.roles().baseline
-        naive_value = None
-        if baseline is not None and baseline != name:
-            naive_value = step.interval(self._held_out(baseline, train, held_out, by)[0], by)
-        return replacing.evidence(
-            name, reference, now, by.name, "published", step.published(figure["accuracy"], figure["n"]),
-            step.interval(losses, by), found, settings.margin, baseline=naive_value, flattered=flattered,
-        )  # fmt: skip
-
-    def _held_out(self, name: str, train: Rows, held_out: Rows, by: Any) -> tuple[Floats, bool]:
-        """Row losses on the held-out rows; of its recipe without them where the version saw them."""
-        version = self.project.version(name)
-        columns = held_out.columns(version.signature)
-        refitted = self.project.gate.reference(name, train, held_out)
-        output = self.project.predict(name, columns) if refitted is None else refitted
-        saw = not self.project.config.task.time or (version.trained_until or -1) >= int(held_out.at[0])
-        losses = by.row_loss(checked(output, version.signature, len(held_out)), held_out.truth(version.signature))
-        return losses, refitted is None and saw and version.runtime != "rule"
-
-    def _output(self, name: str, of: Study, now: Micros) -> tuple[Floats, bool]:
-        """What a version says of every row of the study (zeros for an erased one); may it have seen them?"""
-        project, gold = self.project, self._gold(of)
-        version = project.version(name)
-        items = study.rows_of(project.facts.blobs, of.rows).items
-        there = [place for place, item in enumerate(items) if item is not None]
-        columns = self._columns(of, there, version.signature)
-        saw = not project.config.task.time or (version.trained_until or -1) >= min(gold.at)
-        recipe = version.recipe.split("@")[0]
-        flattered = False
-        if saw and project.code is not None and project.code.has(recipe):
-            said = self._refitted(recipe, version.signature, columns, now)
-        else:
-            said, flattered = project.predict(name, columns), saw and version.runtime != "rule"
-        shape = (len(items), len(version.signature.classes)) if version.signature.classifies else (len(items),)
-        output = np.zeros(shape)
-        output[there] = checked(said, version.signature, len(there))
-        return output, flattered
-
-    def _refitted(self, recipe: str, signature: Signature, columns: Columns, now: Micros) -> Floats:
-        """The recipe, fitted on every labelled row but those with the features of a row of the study."""
-        project = self.project
-        known = project.known(None, now)
-        theirs = set(runtime.hashes(signatures.to_rows(columns, signature)))
-        keys = runtime.hashes(signatures.to_rows(known.columns(signature), signature))
-        left = known.where(np.array([key not in theirs for key in keys], dtype=np.bool_))
-        if not len(left):
-            raise NotEnoughData(
-                f"every labelled row is in the study, so {recipe} cannot be fitted without them: load more rows, or "
-                "draw fewer"
-            )
-        frame = left.training_frame()
-        return native_of(project.written().fit(recipe, frame), signature, frame).predict(columns)
-
-    def _reference(self, people: str | None) -> tuple[str, dict[str, Json] | None]:
+    def reference(self, people: str | None) -> tuple[str, dict[str, Json] | None]:
         """The name of people (a version or a study), and the figure where it was published."""
         roles = self.project.roles()
         if people is None:
@@ -330,7 +208,7 @@ class People:
             self.project.facts.blobs, artefact.manifest(self.project.facts.blobs, version.manifest)
         )
 
-    def _study_of(self, reference: str) -> Study:
+    def study_of(self, reference: str) -> Study:
         """The study behind the name of people, which is that of a version or of a study."""
         version = self.project.roles().versions.get(reference)
         return self.study(reference if version is None else version.recipe.removeprefix("people:"))
@@ -380,7 +258,8 @@ class People:
         gold = {"signature": signatures.to_json(signature), "at": drawn.at.tolist(), "labels": labels}
         return items, json.dumps(gold, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
-    def _gold(self, of: Study) -> Gold:
+    def gold(self, of: Study) -> Gold:
+        """What no page reads."""
         found = json.loads(self.project.facts.blobs.get(of.gold))
         return Gold(signatures.from_json(found["signature"]), tuple(found["at"]), tuple(found["labels"]))
 
@@ -404,7 +283,7 @@ class People:
             for one in adjudications
             if one.item in place
         }
-        return answers, settled, self._gold(of)
+        return answers, settled, self.gold(of)
 
     def _firsts(self, of: Study) -> dict[int, float]:
         """The first answer to each item that has one."""
@@ -413,7 +292,8 @@ class People:
             place: min(said, key=lambda one: one.copy).value for place, said in enumerate(answers) if said
         }
 
-    def _columns(self, of: Study, places: list[int], signature: Signature) -> Columns:
+    def columns(self, of: Study, places: list[int], signature: Signature) -> Columns:
+        """The features of some items of the study."""
         items = study.rows_of(self.project.facts.blobs, of.rows).items
         return signatures.to_columns([items[place].features for place in places], signature)  # type: ignore[union-attr]
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from incumbent.engines.contained import containing
+from incumbent.engines.contained import containing, translated
 from incumbent.errors import DataError
 from incumbent.loop import promote
 from incumbent.project.rows import Rows
 from incumbent.records import Json, Micros, Signature, Version
 from incumbent.runtimes import artefact, kinds, schema
 from incumbent.runtimes.base import Columns, Remote
+from incumbent.runtimes.network import Script, Weights
 from incumbent.runtimes.rule import Rule
 from incumbent.stats import drift
 
@@ -69,10 +70,13 @@ def draft(
         signature = model.signature if isinstance(model, Rule) else project.signature(trained)
     sample = _spread(trained, 4_000)
     columns = sample.columns(signature)
+    runtime = runtime or kinds.runtime_of(model)
+    if isinstance(model, Script | Weights) or runtime == "torch":
+        model, runtime = _as_onnx(project, model, signature, columns), "onnx"
     saved = artefact.save(
         project.facts.blobs,
         model,
-        runtime=runtime or kinds.runtime_of(model),
+        runtime=runtime,
         signature=signature,
         sample=columns,
         versions=project.config.versions,
@@ -94,6 +98,16 @@ def draft(
         n_rows=len(trained),
         description=description,
     )
+
+
+def _as_onnx(project: "Project", model: Any, signature: Signature, sample: Columns) -> bytes:
+    """A network of PyTorch as ONNX, proved equal on these rows: here where it is a module in our own memory, in a
+    process of its own where it came from a file."""
+    if isinstance(model, Script | Weights):
+        return translated(project.config, model, signature, sample)
+    network = kinds.callable_at(kinds.NETWORK)(model, signature)
+    content: bytes = kinds.callable_at(kinds.TRANSLATE)(network, sample).content
+    return content
 
 
 def _spread(rows: Rows, most: int) -> Rows:

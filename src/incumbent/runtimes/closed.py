@@ -1,6 +1,6 @@
 """Does a zip from outside stay inside its bounds, before anything unpacks it?
 
-In: the bytes of a skops file. Out: nothing, or ArtefactRefused: it would unpack to more than it may.
+In: the bytes of a file of skops or TorchScript. Out: nothing, or ArtefactRefused: it would unpack to more than it may.
 """
 
 import io
@@ -16,13 +16,13 @@ MOST_RATIO = 200.0
 """Above that, so many times its own size at most. Packed models are at 2 to 20."""
 
 
-def check_zip(content: bytes, most_mb: float) -> None:
+def check_zip(content: bytes, most_mb: float, what: str = "a skops file") -> None:
     """Raise ArtefactRefused for a zip that unpacks to more than `most_mb`, to MOST_RATIO times its size, or to too many
     files. Archives of numpy and scipy inside it count as what they unpack to."""
     try:
         files, total = _unpacked(content, most_mb)
     except zipfile.BadZipFile as error:
-        raise ArtefactRefused(f"found a damaged zip ({error}), expected a skops file") from error
+        raise ArtefactRefused(f"found a damaged zip ({error}), expected {what}") from error
     ratio = total / max(len(content), 1)
     if files > MOST_FILES or total > most_mb * MEGABYTE or (total > SMALL_MB * MEGABYTE and ratio > MOST_RATIO):
         raise ArtefactRefused(

@@ -12,6 +12,8 @@ from pathlib import Path, PurePosixPath
 from incumbent.errors import ArtefactRefused, DataError
 
 MEGABYTE = 1_000_000
+ENTRY = "predictor.py"
+"""What makes a folder one of code."""
 _LEFT_OUT = ("__pycache__", ".git", ".DS_Store", ".ipynb_checkpoints")
 
 

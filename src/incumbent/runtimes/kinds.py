@@ -21,6 +21,7 @@ PACKERS: Mapping[str, str] = {
     "pyfunc": "incumbent.runtimes.pyfunc:pack",
     "endpoint": "incumbent.runtimes.endpoint:pack",
     "reference": "incumbent.runtimes.reference:pack",
+    "torch": "incumbent.runtimes.torch:pack",
 }
 """Runtime name -> `pack(model, opening) -> (name of the part, its bytes)`."""
 
@@ -68,18 +69,32 @@ REMOTE = frozenset({"endpoint.json"})
 """Parts that ask another machine. What they say may change from one day to the next and may not come at all, so that
 nothing is asked when they are opened: their golden rows are for who judges (`golden_gap` of `artefact`)."""
 
-EXTRAS: Mapping[str, str] = {"xgboost": "xgboost", "catboost": "catboost"}
+NETWORK, TRANSLATE = "incumbent.runtimes.torch:Network", "incumbent.runtimes.torch:translated"
+"""A network of PyTorch as a predictor, and its translation to ONNX, which is what is stored."""
+NETWORKS: Mapping[str, str] = {
+    "torchscript": "incumbent.runtimes.torch:open_script",
+    "safetensors": "incumbent.runtimes.safetensors:open_weights",
+}
+"""Kind of file -> `open(folder, signature) -> Network`: code from outside, so in a process of its own."""
+EXTRAS: Mapping[str, str] = {
+    "xgboost": "xgboost", "catboost": "catboost", "torch": "torch", "onnxscript": "torch", "safetensors": "torch",
+}  # fmt: skip
 """Package -> the extra that brings it, where that is not `all`."""
 
 
+_MODULE = ("torch.nn.modules.module", "Module")
+
+
 def runtime_of(model: Any) -> str:
-    """The runtime of a model by what it is: a `Rule`, LightGBM's Booster, a model of XGBoost or CatBoost, ONNX bytes,
-    else a fitted estimator."""
+    """The runtime of a model by what it is: a `Rule`, LightGBM's Booster, a model of XGBoost or CatBoost, a module of
+    PyTorch, ONNX bytes, else a fitted estimator."""
     known = getattr(model, "runtime", None)
     if known in PACKERS:
         return str(known)
     if isinstance(model, bytes):
         return "onnx"
+    if any((kind.__module__, kind.__name__) == _MODULE for kind in type(model).__mro__):
+        return "torch"
     package, name = type(model).__module__.split(".")[0], type(model).__name__
     if package == "lightgbm":
         return "lightgbm" if name == "Booster" else "sklearn"

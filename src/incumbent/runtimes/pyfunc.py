@@ -30,12 +30,11 @@ import numpy as np
 from incumbent.errors import ArtefactRefused, StoreDamaged
 from incumbent.records import Signature
 from incumbent.runtimes.base import Columns, Floats, Opening, n_rows
-from incumbent.runtimes.folder import inside
+from incumbent.runtimes.folder import ENTRY, inside
 from incumbent.runtimes.schema import Schema, native
 from incumbent.runtimes.sklearn import class_order
 
 PART = "pyfunc.json"
-ENTRY = "predictor.py"
 _PREFIX = "incumbent-code-"
 
 
@@ -97,7 +96,7 @@ def load(content: bytes, opening: Opening) -> PyFunc:
     folder = _written(listed(content), opening)
     found = opening.schema
     schema = None if found is None else Schema(found["library"], found["dtypes"])
-    return PyFunc(_made(_imported(folder), folder), opening.signature, schema)
+    return PyFunc(_made(imported(folder), folder), opening.signature, schema)
 
 
 def refuse_without_opt_in(code: bool) -> None:
@@ -158,8 +157,8 @@ def _sweep() -> None:
                 lock.unlink()
 
 
-def _imported(folder: Path) -> Any:
-    """`predictor.py` as a module; what lies beside it can be imported too."""
+def imported(folder: Path) -> Any:
+    """`predictor.py` as a module; what lies beside it can be imported too. Only in a process of its own."""
     sys.path.insert(0, str(folder))
     sys.dont_write_bytecode = True
     spec = spec_from_file_location("predictor", folder / ENTRY)

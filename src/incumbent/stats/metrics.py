@@ -57,6 +57,12 @@ class Metric:
     of_mean_loss: Callable[[float], float] | None
     description: str
 
+    @property
+    def is_mean(self) -> bool:
+        """Does a mean of row losses say its value? Not that of a rank (roc_auc), nor r2, whose row loss is held against
+        the spread of the same rows."""
+        return self.row_loss is not None and self.of_mean_loss is not None
+
     def gain(self, reference: float, candidate: float) -> float:
         """How much better `candidate` is than `reference`: positive is better, in the metric's own units."""
         return reference - candidate if self.lower_is_better else candidate - reference

@@ -1,4 +1,4 @@
-"""The page on which people label rows blind: one row, no prediction, no label, a key for each answer.
+"""The page on which people label rows blind: one row, no prediction, no label, keys for every answer.
 
 In: the running study and the answers so far, and what somebody posts. Out: a dictionary for each page (the template
 shows it, and its JSON twin is it), and one answer more in the log. Who is next to label what is `loop.study`'s; nothing
@@ -21,7 +21,9 @@ from incumbent.storage.opening import Facts
 from incumbent.web import dashboard, pixels
 
 KEYS = "1234567890"
-"""The first ten classes have a key each."""
+"""Up to ten classes have a key each."""
+FIRST = "123456789"
+"""Of more than ten, letters find one: these are the keys of the first nine that are left."""
 _NAME = re.compile(r"[\w .@+-]{1,64}")
 _SLOT = re.compile(r"(\d{1,9})-([12])")
 
@@ -108,7 +110,8 @@ def settling(facts: Facts, config: Config, person: Person | None) -> Page:
 def _frame(config: Config, running: Study | None, person: Person | None, again: bool) -> Page:
     about: Page | None = None
     if running is not None:
-        about = {"name": running.name, "n": running.n, "target": running.target, "numbers": not running.classes}
+        about = {"name": running.name, "n": running.n, "target": running.target, "numbers": not running.classes,
+                 "find": len(running.classes) > len(KEYS)}  # fmt: skip
     return {
         "task": dashboard.task(config), "study": about, "who": None if person is None else person.name,
         "by_token": person is not None and person.by_token, "item": None, "choices": [], "number": None,
@@ -132,11 +135,14 @@ def shown(item: Item, rows: Rows, config: Config, place: int) -> Page:
 
 
 def choices(running: Study, marked: Sequence[Label | None]) -> list[dict[str, Json]]:
-    """A button for each class; the first ten have a key."""
-    keys = [None if one is None else study.label_key(one) for one in marked]
+    """A button for each class. Up to ten have a key each; of more the first nine, if no class has a digit in its word,
+    which people then type to find it."""
+    taken = [None if one is None else study.label_key(one) for one in marked]
+    words = [word(label) for label in running.classes]
+    keys = KEYS if len(words) <= len(KEYS) else "" if any(map(str.isdigit, "".join(words))) else FIRST
     return [
-        {"index": index, "word": word(label), "key": KEYS[index] if index < len(KEYS) else "",
-         "marked": study.label_key(label) in keys}
+        {"index": index, "word": words[index], "key": keys[index : index + 1],
+         "marked": study.label_key(label) in taken}
         for index, label in enumerate(running.classes)
     ]  # fmt: skip
 

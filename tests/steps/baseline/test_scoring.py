@@ -66,7 +66,7 @@ def test_the_last_value_is_called_wrong_where_another_rule_leaves_far_less() -> 
     train, held = lagged(generator.normal(size=600)), lagged(generator.normal(size=600))
     found = baseline.fit(*train, LAGS, MAE, TASK, HeldOut(*held))
     assert found.evidence[0].subject == "mean of the last 2 values"
-    assert [w["trap"] for w in found.evidence[0].numbers["warnings"]] == ["last_value"]
+    assert [w["trap"] for w in found.evidence[0].numbers["warnings"]] == ["last_value", "simple"]
     assert 0.75 < found.evidence[0].numbers["scaled"] < 0.95  # sqrt(3/4) = .866
 
 

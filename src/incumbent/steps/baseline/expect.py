@@ -90,7 +90,7 @@ def learned(quick: Fits, sample: Sample, metric: Metric) -> Curve:
     blocks = np.arange(len(sample.held_truth)) if sample.blocks is None else sample.blocks
     distinct, index = np.unique(blocks, return_inverse=True)
     rows = np.bincount(index).astype(np.float64)
-    if metric.row_loss is None:
+    if metric.row_loss is None or not metric.is_mean:
         means, boot = _whole(quick, sample.held_truth, index, metric)
         return curve(quick.sizes, means, boot, len(distinct))
     sums = []
@@ -128,7 +128,7 @@ def _whole(quick: Fits, truth: Labels, index: Ints, metric: Metric) -> tuple[Flo
 
 def loss_of(value: float, metric: Metric) -> float:
     """The mean row loss behind a value of the metric, or its distance to perfect: the inverse of `value_of`."""
-    if metric.row_loss is None or not metric.lower_is_better:
+    if not metric.is_mean or not metric.lower_is_better:
         return abs(metric.perfect - value)
     return value * value if metric.name == "rmse" else value
 

@@ -55,7 +55,7 @@ def noise(columns: Columns, truth: npt.NDArray[np.generic], signature: Signature
     n_groups = int((sizes > 1).sum())
     share = len(rows) / len(groups) if len(groups) else 0.0
     found = Noise(len(rows), n_groups, share)
-    if metric.row_loss is None or metric.name.startswith("quantile_loss"):
+    if not metric.is_mean or metric.name.startswith("quantile_loss"):
         return _without(found, f"{metric.name} has no bound from equal rows")
     if n_groups < FEWEST_GROUPS or len(rows) < FEWEST_ROWS:
         return _without(found, f"{len(rows)} rows have a twin with the same features, expected {FEWEST_ROWS} or more")

@@ -100,10 +100,12 @@ def judged_by(metric: Metric) -> Metric:
 
     >>> judged_by(metrics.get("log_loss", "binary")).name, judged_by(metrics.get("rmse", "regression")).name
     ('accuracy', 'rmse')
+    >>> judged_by(metrics.get("r2", "regression")).name
+    'squared_error'
     """
     if metric.kind in ("binary", "multiclass"):
         return metrics.get("accuracy", metric.kind)
-    return metric if metric.row_loss is not None else metrics.get("squared_error", metric.kind)
+    return metric if metric.is_mean else metrics.get("squared_error", metric.kind)
 
 
 def compare(

@@ -66,6 +66,8 @@ def rules(
     declared = _declared_rules(settings.columns, target, signature)
     if signature.kind == "forecast":
         found = _series_rules(columns, target, task, loss, wanted) + declared
+        if settings.simple != "off":
+            found += _autoregression(columns, target, task, wanted)
         return found if wanted is None else [rule for rule in found if rule.description in wanted]
     small = settings.simple != "off" and (wanted is None or bool(_SIMPLE & set(wanted)))
     groups = _groups(columns, signature, None if small else wanted)
@@ -213,9 +215,7 @@ def _series_rules(
     columns: Columns, target: Floats, task: Task, loss: Loss, wanted: Wanted
 ) -> list[NaiveRule]:
     """Rules on lag columns: `lag_1` is the last known value, the target lies `horizon` steps after it."""
-    depth = 0
-    while f"lag_{depth + 1}" in columns:
-        depth += 1
+    depth = _depth(columns)
     if not depth:
         raise DataError(f"a forecast needs lag_1, lag_2, …; found {', '.join(columns) or 'no column'}")
     mean = math.fsum(target) / len(target)
@@ -236,6 +236,19 @@ def _series_rules(
         if len(steps) > 1:
             found.append(_window(f"mean of {len(steps)} seasons (season {season})", steps, mean, season))
     return found
+
+
+def _depth(columns: Columns) -> int:
+    """How many lags there are."""
+    return next(k for k in range(len(columns) + 1) if f"lag_{k + 1}" not in columns)
+
+
+def _autoregression(columns: Columns, target: Floats, task: Task, wanted: Wanted) -> list[NaiveRule]:
+    depth = _depth(columns)
+    if wanted is not None and simple.autoregression_of(depth) not in wanted:
+        return []
+    models = simple.autoregression(columns, target, depth, bool(task.series))
+    return [NaiveRule(name, spec, role="simple") for name, spec in models]
 
 
 def _window(description: str, steps: range, mean: float, season: int = 0) -> NaiveRule:

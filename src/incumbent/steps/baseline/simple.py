@@ -1,4 +1,5 @@
-"""What does a model reach that anybody fits in a minute? A tree of depth 3, and a straight line.
+"""What does a model reach that anybody fits in a minute? A tree of depth 3, and a straight line; of a series its
+autoregression.
 
 In: typed columns, targets and their groups. Out: specifications for `runtimes.simple`, fitted by scikit-learn on at
 most 100,000 rows, evenly over all of them: seven splits, or a weight a column, are no surer with more. Text is read as
@@ -52,6 +53,54 @@ def models(
     rows = _Rows([inputs[i] for i in varies], matrix[:, varies], target[places])
     line = _logistic(rows, signature) if signature.classifies else _line(rows)
     return [(TREE, _tree(rows, signature)), (LOGISTIC if signature.classifies else LINE, line)]
+
+
+def autoregression(columns: Columns, target: Floats, depth: int, series: bool) -> list[tuple[str, Spec]]:
+    """The straight line through `depth` lags of the target, by least squares with a small ridge (Hyndman &
+    Athanasopoulos, Forecasting: Principles and Practice, 2021, 9.3). None where no row has all of them, or none varies.
+
+    `series`: one line for several series, which lie on levels of their own. It is fitted on what a row has beyond the
+    mean of its lags, as a share of how far they lie from it, so that no series speaks louder for being large
+    (Montero-Manso & Hyndman, International Journal of Forecasting 37, 2021); it takes two lags.
+    """
+    names = [f"lag_{k}" for k in range(1, depth + 1)]
+    places = evenly(len(target), MOST_ROWS)
+    lags, truth = np.column_stack([columns[name][places] for name in names]), target[places]
+    whole = np.isfinite(lags).all(axis=1)
+    lags, truth = lags[whole], truth[whole]
+    if len(truth) <= depth + 1 or not 0.0 < np.ptp(lags) < _LARGEST or (series and depth < 2):
+        return []
+    weights, intercept = _through_levels(lags, truth) if series else _through(lags, truth)
+    fill = float(np.median(lags))
+    spec: Spec = {
+        "rule": "linear", "inputs": [{"column": name, "fill": fill, "table": None} for name in names],
+        "weights": [weights.tolist()], "intercept": [intercept], "link": "identity",
+    }  # fmt: skip
+    return [(autoregression_of(depth), spec)]
+
+
+def autoregression_of(depth: int) -> str:
+    """Its description."""
+    return f"autoregression on {depth} lag{'' if depth == 1 else 's'}"
+
+
+def _through(lags: Floats, truth: Floats) -> tuple[Floats, float]:
+    fitted = Ridge(alpha=1.0).fit((lags - lags.mean()) / lags.std(), truth)
+    weights = fitted.coef_ / lags.std()
+    return weights, float(fitted.intercept_ - weights.sum() * lags.mean())
+
+
+def _through_levels(lags: Floats, truth: Floats) -> tuple[Floats, float]:
+    """Weights that sum to 1, so that a series moved by a constant is forecast moved by it; no intercept."""
+    level = lags.mean(axis=1, keepdims=True)
+    spread = np.abs(lags - level).mean(axis=1, keepdims=True)
+    moves = spread[:, 0] > 0.0
+    share = (lags[moves] - level[moves]) / spread[moves]
+    beyond = (truth[moves] - level[moves, 0]) / spread[moves, 0]
+    most = np.quantile(np.abs(beyond), 0.99) if len(beyond) else 0.0  # a row after a nearly constant stretch
+    fitted = Ridge(alpha=1.0, fit_intercept=False).fit(share, np.clip(beyond, -most, most)) if len(beyond) else None
+    weights = np.zeros(lags.shape[1]) if fitted is None else np.asarray(fitted.coef_)
+    return weights + (1.0 - weights.sum()) / len(weights), 0.0
 
 
 def _inputs(columns: Columns, target: Floats, signature: Signature, groups: Mapping[str, Groups]) -> list[Spec]:

@@ -86,7 +86,7 @@ def one_value(target: Floats, held: Floats, signature: Signature) -> list[Warned
 def last_value(scores: list[Score]) -> list[Warned]:
     """The last value is the baseline that everybody takes; often another rule leaves far less."""
     last = next((score for score in scores if score.name == LAST_VALUE), None)
-    naive = [score for score in scores if score.rule is not None and score.scaled is not None]
+    naive = [s for s in scores if s.rule is not None and s.rule.role != "simple" and s.scaled is not None]
     if last is None or not naive:
         return []
     best = min(naive, key=lambda score: score.scaled or 0.0)
@@ -127,8 +127,10 @@ def simple_is_better(scores: list[Score], metric: Metric, blocks: Ints | None) -
     if not better:
         return []
     top = max(better, key=lambda s: metric.gain(best.found.value, s.found.value))
+    article = "an" if top.name[0] in "aeiou" else "a"
     sentence = (
-        f"a {top.name} reaches {top.found.value:.4g} at once: a candidate that does not beat it is not worth serving"
+        f"{article} {top.name} reaches {top.found.value:.4g} at once: a candidate that does not beat it is not worth "
+        "serving"
     )
     return [{"trap": "simple", "value": top.found.value, "sentence": sentence}]
 
