@@ -26,7 +26,8 @@ from incumbent.records import Micros, Signature, Version
 from incumbent.runtimes import endpoint, frames, reference
 from incumbent.runtimes import signature as signatures
 from incumbent.runtimes.base import Floats, checked
-from incumbent.runtimes.pyfunc import ENTRY, CodeFolder
+from incumbent.runtimes.folder import ENTRY
+from incumbent.runtimes.pyfunc import CodeFolder
 from incumbent.runtimes.rule import Rule
 from incumbent.runtimes.said import as_output
 from incumbent.steps.baseline.held import Reference, evenly
