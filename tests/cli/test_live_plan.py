@@ -28,7 +28,7 @@ def test_a_plan_in_words(command: Command, served: Path) -> None:
     code, out, err = command("live", "plan", "v2", "-p", served, "--now", AT, "--effect", "0.05")
     assert (code, err) == (0, "")
     for words in ("48 rows a day", "inside 36 hours", "The losses of v2 and v1 have a correlation of", "28 days",
-                  "To show a gain of 0.05 takes a split", "live.window_hours = 36", "Recommended: s"):  # fmt: skip
+                  "To show a gain of 0.05 takes a split", "live.window_hours = 36", "Recommended: shadow"):  # fmt: skip
         assert words in out, words
 
 

@@ -92,7 +92,7 @@ def _paired(evidence: Evidence, pairs: dict[str, Any]) -> str:
     low, high = pairs["correlation"]
     if pairs["source"] == "assumed":
         return (f"Assumed: the losses of the two versions have a correlation from {low:.2g} to {high:.2g} (no paired "
-                "losses are known).")
+                "losses are known), and days are alike.")
     how = "a shadow in the log" if pairs["source"] == "shadow" else "the logged rows, asked again"
     return f"The losses of {evidence.subject} and {evidence.reference} have a correlation of {low:.2g} ({how})."
 

@@ -147,14 +147,17 @@ def test_without_a_unit_there_is_only_a_shadow() -> None:
     assert both.verdict == "split" and "task.unit" in both.numbers["plan"]["warnings"][0]
 
 
-def test_a_gain_with_good_and_bad_days_recommends_a_split() -> None:
-    """The rows of a day share their weather: a version that is better on some days and worse on others shows it by
-    days alone."""
+def test_a_gain_with_good_and_bad_days_is_counted_by_a_shadow_alone() -> None:
+    """The rows of a day share their weather: a version that is better on some days and worse on others shows its gain
+    by days alone, and a split, which compares rows of the same days, would claim too much. It is said."""
     rows = traffic()
     weather = np.random.default_rng(3).normal(0.0, 5e8, 28)
     blocks = [replace(one, loss_candidate=one.loss_candidate + int(one.rows * weather[one.block // 4]))
               for one in pairs(rows, 0.8).blocks]  # fmt: skip
-    assert planned(rows, pairs=Pairs("replay", blocks)).verdict == "split"
+    evidence = planned(rows, pairs=Pairs("replay", blocks))
+    found = evidence.numbers["plan"]
+    assert evidence.verdict == "shadow" and "varies from day to day" in evidence.sentence
+    assert found["rows_ratio"][0] < 1.0 and found["gains"][2]["shadow"][0] > found["gains"][2]["split"]
 
 
 def test_a_louder_challenger_makes_a_split_longer() -> None:

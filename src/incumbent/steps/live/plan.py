@@ -32,10 +32,12 @@ MIN_UNITS = 50
 MIN_PAIRED = 20
 """Blocks of pairs from which a variance is read; with fewer, a correlation is assumed."""
 LATE = 0.05
+EVEN = 1.5
+"""Fewer rows than this many times are hardly fewer."""
 LONGEST = 730
 """Days after which nobody waits any more."""
 ASSUMED = (0.2, 0.85)
-"""Where no losses are paired: a correlation of .2 (as unlike as a rule and a model) to .85 (a refit)."""
+"""Where no losses are paired, and days are alike: correlations of .2 (a rule and a model) to .85 (a refit)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -315,11 +317,12 @@ def _recommended(live: Live, assigns: bool, rows_ratio: Sequence[float]) -> tupl
     if not rows_ratio:
         return "shadow", "the losses of the two do not differ on the rows that are known, and nobody is exposed"
     low, high = min(rows_ratio), max(rows_ratio)
-    if high < 1.0:
-        return "split", "the gain on the same rows varies from day to day, and a split shows it with fewer rows"
+    if low < EVEN:
+        but = "hardly fewer rows are needed" if high >= 1.0 else "a split would need fewer rows"
+        why = "the gain varies from day to day, which a shadow counts and a split does not see"
+        return "shadow", f"nobody is exposed, though {but}: {why}"
     times = f"{low:.2g}" if f"{low:.2g}" == f"{high:.2g}" else f"{low:.2g} to {high:.2g}"
-    fewer = f"{times} times fewer rows show" if low >= 1.05 else "no more rows are needed to show"
-    return "shadow", f"both versions score the same rows, so {fewer} the same gain, and nobody is exposed"
+    return "shadow", f"both score the same rows, so {times} times fewer show the same gain, and nobody is exposed"
 
 
 def _finite(value: float) -> float | None:
