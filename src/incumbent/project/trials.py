@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from incumbent.errors import DecisionRefused
 from incumbent.loop import decide, outcome, promote
+from incumbent.loop.caps import caps
 from incumbent.project import looking, replaying
-from incumbent.project.caps import caps
 from incumbent.project.looking import Rules
 from incumbent.project.replaying import Repeated
 from incumbent.records import Decision, Event, Evidence, Micros, Roles, Trial
