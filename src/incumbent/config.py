@@ -622,8 +622,6 @@ def _check_live(config: Config, where: str) -> None:
     rising = list(live.enrol) == sorted(set(live.enrol))
     if not live.enrol or not rising or live.enrol[0] <= 0.0 or live.enrol[-1] > 1.0:
         refuse("enrol", "rising shares above 0 and up to 1")
-    if live.min_days > live.max_days:
-        refuse("min_days", f"at most live.max_days = {live.max_days}")
     _check_measures(config, where)
 
 
