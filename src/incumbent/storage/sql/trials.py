@@ -91,8 +91,7 @@ _PLACES = select(p.c.trial, p.c.phase, p.c.at).where(among(p.c.arrival, "arrival
 
 def mark(database: Database, now: Micros, versions: Sequence[str]) -> Mark:
     """`Log.mark`."""
-    with database.still() as session:
-        ((predictions, outcomes),) = session.rows(_ENDS)
+    predictions, outcomes = database.settled(_ENDS)
     end = Mark(now, int(predictions), int(outcomes))
     if not versions:
         return end
@@ -235,14 +234,14 @@ def _behind(state: State, target: Mark) -> bool:
 
 
 def _begin(database: Database, summing: Summing, key: str, target: Mark) -> None:
-    swept(database)
-    with database.writing(alone=True) as session:
+    with database.writing() as session:
         numbers = [row[0] for row in session.rows(_SUMS)]
         number = max([time.time_ns() // 1000, *(number + 1 for number in numbers)])  # never one that was there before
         session.run(_BEGIN, number=number, plan=key, **summing.of, **summing.before, step=0,
                     state=summing.begin(target).text())  # fmt: skip
         for old in numbers[: max(0, len(numbers) + 1 - KEPT)]:
             session.run(_END, which=old)
+    swept(database)
 
 
 def _kept(database: Database, number: int, step: int, text: str, units: Mapping[str, Unit]) -> bool:
