@@ -252,7 +252,6 @@ def test_slices_and_rules_are_lists_of_tables() -> None:
     ("enrol = [0.5, 0.1]", "rising shares above 0 and up to 1"),
     ("enrol = [0.0, 1.0]", "rising shares above 0 and up to 1"),
     ("enrol = [0.5, 1.5]", "rising shares above 0 and up to 1"),
-    ("min_days = 29", "at most live.max_days = 28"),
 ])  # fmt: skip
 def test_a_trial_that_could_not_be_judged_is_refused(line: str, said: str) -> None:
     found = refused(f"{TASK}[live]\n{line}\n")

@@ -253,7 +253,11 @@ class Measure:
     role: Literal["primary", "guardrail", "shown"] = _setting(
         "guardrail", "primary: decides instead of the row loss (at most one); guardrail: must not be harmed; shown."
     )
-    margin: float = _setting(0.0, "Guardrail: harm that is allowed before a promotion (non-inferiority).", "measure")
+    margin: float = _setting(
+        0.0,
+        "Guardrail: so much may be lost; more, shown, is harm, and less must be shown before a promotion (0: a gain).",
+        "measure",
+    )
     cap: float = _setting(0.0, "One outcome counts at most this (and at least its negative); 0: cap_at.", "outcome")
     cap_at: float = _setting(
         0.999, "Cap at this quantile of the outcomes of the last 28 days before the trial; 0: no cap.", "0-1"
@@ -272,7 +276,12 @@ class Live:
     alpha: float = _setting(0.05, "Chance of promoting a challenger that is not better, over all looks.", "0-1")
     alpha_roll_back: float = _setting(0.02, "Budget of false rollbacks, over metric and guardrails.", "0-1")
     min_gain: float = _setting(0.0, "Promote only if the gain is shown larger than this.", "metric")
-    smallest_effect: float = _setting(0.0, "Stop when a gain of this size is excluded; 0: never for that reason.")
+    smallest_effect: float = _setting(
+        0.0,
+        "Stop when a gain of this size is excluded, or twice the sample that a single look needs for it is used up; "
+        "0: neither.",
+        "metric",
+    )
     window_hours: float = _setting(24.0, "How long after a prediction its label counts.", "hours")
     min_days: int = _setting(7, "A promotion waits for this many whole days.", "days")
     max_days: int = _setting(28, "After this many days an undecided trial stops: the incumbent stays.", "days")
@@ -634,8 +643,6 @@ def _check_live(config: Config, where: str) -> None:
     rising = list(live.enrol) == sorted(set(live.enrol))
     if not live.enrol or not rising or live.enrol[0] <= 0.0 or live.enrol[-1] > 1.0:
         refuse("enrol", "rising shares above 0 and up to 1")
-    if live.min_days > live.max_days:
-        refuse("min_days", f"at most live.max_days = {live.max_days}")
     _check_measures(config, where)
 
 

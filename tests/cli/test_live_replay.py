@@ -34,6 +34,7 @@ def test_recorded_looks_are_repeated(command: Command, project: Project, folder:
     code, out, _ = command("live", "replay", name, "-p", folder)
     assert code == 1 and "0 of 4" in out and "DIFFERS" in out
     assert "nothing on the ledger says why" in out and "more" in out
+    assert "0 of 2" in command("live", "replay", "-p", folder, "--last", "2")[1]
     code, out, _ = command("live", "replay", "-p", folder, "--json")
     found = json.loads(out)
     assert code == 1 and [one["look"] for one in found] == [1, 2, 3, 4]

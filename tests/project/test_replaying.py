@@ -76,6 +76,7 @@ def test_every_recorded_look_is_repeated_to_the_byte(project: Project) -> None:
     assert [(one.same, one.differs, one.said) for one in found] == [(True, (), "")] * 12
     assert [one.look for one in found] == list(range(1, 13))
     assert [one.verdict for one in found] == [look["verdict"] for look in before]
+    assert project.live.replay(last=3) == found[-3:]
 
 
 def test_a_row_that_was_tampered_with_shows(project: Project) -> None:

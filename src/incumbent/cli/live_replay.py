@@ -18,13 +18,20 @@ def add_to(live_app: typer.Typer) -> None:
     live_app.command("afterwards")(live_afterwards)
 
 
-def live_replay(trial: ATrial = None, project: Folder = HERE, json: AsJson = False) -> None:
+def live_replay(
+    trial: ATrial = None,
+    last: Annotated[
+        int | None, typer.Option("--last", "-n", min=1, help="Only the last so many looks: each reads every row.")
+    ] = None,
+    project: Folder = HERE,
+    json: AsJson = False,
+) -> None:
     """Make every recorded look at a trial again from the log, as it was then: is it the same, byte for byte?
 
     Exit code 1 where one differs. Rows that were erased or deleted since are told.
     """
     with open_project(project) as opened, output.busy("looking again"):
-        found = opened.live.replay(trial)
+        found = opened.live.replay(trial, last=last)
     if json:
         output.as_json([_as_json(one) for one in found])
     else:

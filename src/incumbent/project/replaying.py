@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from incumbent.errors import DecisionRefused, StoreDamaged, UnknownKey
+from incumbent.errors import ConfigError, DecisionRefused, StoreDamaged
 from incumbent.loop.fold import evidence_to_dict, roles
 from incumbent.project import looking
 from incumbent.records import Event, Evidence, Json, Micros, Trial, moment
@@ -37,9 +37,9 @@ class Repeated:
     said: str = ""
 
 
-def replay(project: "Project", trial: str | None) -> list[Repeated]:
-    """Every recorded look at a trial again, oldest first. Each goes on from the recorded one before it, so that a look
-    that differs does not make the next one differ."""
+def replay(project: "Project", trial: str | None, last: int | None = None) -> list[Repeated]:
+    """Every recorded look at a trial (or the `last` so many) again, oldest first. Each goes on from the recorded one
+    before it, so that a look that differs does not make the next one differ."""
     events = project.facts.ledger.events()
     found = looking.recorded(events)
     name = trial or (found[-1][1].numbers["trial"] if found else None)
@@ -49,10 +49,8 @@ def replay(project: "Project", trial: str | None) -> list[Repeated]:
         known = ", ".join(dict.fromkeys(look.numbers["trial"] for _, look in found)) or "none so far"
         raise DecisionRefused(f"found no recorded look at {of}; trials with looks: {known}.")
     before = [None, *(look for _, look in of_trial)]
-    return [
-        _repeated(project, event, look, earlier, events)
-        for (event, look), earlier in zip(of_trial, before, strict=False)
-    ]
+    each = list(zip(of_trial, before, strict=False))[-(last or 0) :]
+    return [_repeated(project, event, look, earlier, events) for (event, look), earlier in each]
 
 
 def afterwards(project: "Project", trial: str | None, now: Micros) -> Evidence:
@@ -82,7 +80,7 @@ def _repeated(
     try:
         under = looking.kept(project.facts.blobs, look)
         again = looking.again(project.facts.log, under, Mark(**look.numbers["mark"]), look.at, before)
-    except (StoreDamaged, UnknownKey) as error:
+    except (StoreDamaged, ConfigError) as error:
         return replace(result, said=f"it cannot be repeated: {error}")
     was, is_now = evidence_to_dict(look), evidence_to_dict(again)
     if looks.canonical(was) == looks.canonical(is_now):

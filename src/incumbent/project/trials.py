@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from incumbent.errors import DecisionRefused
 from incumbent.loop import decide, outcome, promote
+from incumbent.loop.caps import caps
 from incumbent.project import decisions, looking, replaying, traffic
-from incumbent.project.caps import caps
 from incumbent.project.looking import Rules
 from incumbent.project.replaying import Repeated
 from incumbent.records import Decision, Event, Evidence, Micros, Roles, Trial
@@ -124,10 +124,11 @@ class Live:
         it would have been decided otherwise. Changes nothing. DecisionRefused where no such trial has ended."""
         return replaying.afterwards(self.project, trial, self.project.clock() if now is None else now)
 
-    def replay(self, trial: str | None = None) -> list[Repeated]:
+    def replay(self, trial: str | None = None, *, last: int | None = None) -> list[Repeated]:
         """Every recorded look at a trial (the running or last one, if none is named) again from the log at its mark:
-        is it the same, byte for byte? DecisionRefused where no look is recorded."""
-        return replaying.replay(self.project, trial)
+        is it the same, byte for byte? Each reads all rows of its phase; `last`: only the last so many looks.
+        DecisionRefused where no look is recorded."""
+        return replaying.replay(self.project, trial, last)
 
     @staticmethod
     def table(evidence: Evidence) -> list[tuple[str, str, str]]:

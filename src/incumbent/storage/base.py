@@ -413,7 +413,8 @@ class Log(Protocol):
     #   1e9, rounded half to even, after it was clipped to +-9.2e9, or true as 1; then it is clipped to +-`cap` (so is a
     #   loss). Text is no number. A `count` counts rows whose number is not 0, as 1e9 each, and the x of a `ratio` sums
     #   `over`; neither is capped. `sum` and `count` have x = 1 for a unit with a matured row.
-    # - Where no measure of the plan is of the loss, nobody waits for one, and `labelled` counts rows with a label.
+    # - Where no measure of the plan is of the loss, nobody waits for one: `labelled` counts rows with a label, and
+    #   there is no covariate.
     # - The covariate is the mean (rounded down, each loss capped as the first measure of the loss is) of the served
     #   losses of the unit's rows outside of the phase with `started_at - before <= at < started_at`, for labels known
     #   before `started_at`: nothing that the trial did is in it.

@@ -6,7 +6,7 @@ marks is taken away as it was and added as it is: nothing of a row is kept but i
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from incumbent.records import Micros
@@ -22,7 +22,7 @@ FIRST, NEVER = -(2**63), 2**63 - 1
 ROWS, FAILED, SLOW, MATURED, LABELLED, LATE, MEASURES = range(7)
 """Places in a cell: the sums of a unit's rows in one arm. Then x and y of each measure."""
 _HEAD, _MOMENTS = 10, 11
-"""A total has the counts of `ArmSums` in their order, then the `Moments` of each measure."""
+"""A total has the counts of `ArmSums` in their order, then the `Moments` of each measure in theirs."""
 
 Cell = list[int]
 
@@ -87,6 +87,7 @@ class Fold:
         self.plan = plan
         measured = [of for measure in plan.measures for of in (measure.outcome, measure.over) if of]
         self.of_loss = LOSS in measured
+        self.before_us = max(plan.before, 0) if self.of_loss else 0
         self.names = sorted({LABEL, *measured} - {LOSS})
         self._cap = next((each.cap for each in plan.measures if each.outcome == LOSS), None)
         self._nothing = [0] * (2 * len(plan.measures))
@@ -166,16 +167,16 @@ class Fold:
         rows, failed, slow, matured, labelled, late = cell[:MEASURES]
         head = (1, rows, failed, failed > 0, slow, slow > 0, matured, labelled, labelled > 0, late)
         for place, number in enumerate(head):
-            total[place] += sign * number
-        at = _HEAD
-        for one_each, x, y in zip(self._one_each, cell[MEASURES::2], cell[MEASURES + 1 :: 2], strict=True):
-            if one_each:
-                x = int(matured > 0)
+            if number:
+                total[place] += sign * number
+        if not matured:
+            return
+        for n, one_each in enumerate(self._one_each):
+            x, y = 1 if one_each else cell[MEASURES + 2 * n], cell[MEASURES + 2 * n + 1]
             if x:
-                sums = (1, x, y, x * x, y * y, x * y, z, z * z, x * z, y * z, known)
-                for place, number in enumerate(sums, at):
-                    total[place] += sign * number
-            at += _MOMENTS
+                _add_moments(total, _HEAD + _MOMENTS * n, x, y, sign)
+                if known:
+                    _add_covariate(total, _HEAD + _MOMENTS * n, x, y, z, sign)
 
     # --- all of them
 
@@ -189,8 +190,29 @@ class Fold:
                     measure.name: Moments(*total[at : at + _MOMENTS])
                     for measure, at in zip(self.plan.measures, range(_HEAD, len(total), _MOMENTS), strict=True)
                 }
-                arms[arm] = ArmSums(*total[:_HEAD], moments=moments)
+                counts: list[Any] = total[:_HEAD]
+                arms[arm] = replace(ArmSums(*counts), moments=moments)
         return TrialSums(mark, arms, totals.both_arms, totals.once, totals.twice)
+
+
+def _add_moments(total: list[int], at: int, x: int, y: int, sign: int) -> None:
+    total[at] += sign
+    total[at + 1] += sign * x
+    total[at + 3] += sign * x * x
+    if y:
+        y_signed = sign * y
+        total[at + 2] += y_signed
+        total[at + 4] += y_signed * y
+        total[at + 5] += y_signed * x
+
+
+def _add_covariate(total: list[int], at: int, x: int, y: int, z: int, sign: int) -> None:
+    z_signed = sign * z
+    total[at + 6] += z_signed
+    total[at + 7] += z_signed * z
+    total[at + 8] += z_signed * x
+    total[at + 9] += z_signed * y
+    total[at + 10] += sign
 
 
 def amount(text: str) -> int | None:

@@ -76,7 +76,7 @@ def test_labels_come_from_both_arms_alike(challenger: ArmSums, incumbent: ArmSum
     assert (judged.harm, judged.cleared) == (False, alike)
     assert judged.numbers["challenger"] == (challenger.labelled / challenger.matured if challenger.matured else None)
     with_label, without = (
-        sequential.log_e_share(a, b, 0.5, 100.0, one_sided=False)
-        for a, b in (judged.numbers["units"], judged.numbers["units_without"])
+        sequential.log_e_share(a, b, 0.5, prior, one_sided=False)
+        for (a, b), prior in ((judged.numbers["units"], 100.0), (judged.numbers["units_without"], 10.0))
     )
     assert judged.numbers["log_e"] == pytest.approx(math.log((math.exp(with_label) + math.exp(without)) / 2))

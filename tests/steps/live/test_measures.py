@@ -102,6 +102,20 @@ def test_a_bound_needs_outcomes_units_and_events() -> None:
     assert compared(Measure("revenue", of="count"), rows=some).ready
 
 
+def test_a_loss_that_few_units_make_up_has_no_bound() -> None:
+    """Nine wrong answers of 200 an arm are too few, ten will do; and one unit that has nearly all of it is one."""
+    loss = measures.of(Live())[0]
+
+    def ready(losses: list[float]) -> bool:
+        rows = [Row(f"{arm}{i}", arm, one) for arm in measures.ARMS for i, one in enumerate(losses)]
+        return measures.compare(
+            loss, of_rows(rows, plan(SPLIT, Live())).arms, Live(), {}, lambda _: Horizon(300.0)
+        ).ready
+
+    assert not ready([1.0] * 9 + [0.0] * 191) and ready([1.0] * 10 + [0.0] * 190)
+    assert not ready([1e6] + [0.5] * 199) and ready([0.5] * 200)
+
+
 def test_the_tuning_of_an_earlier_look_stays() -> None:
     """And none is chosen before the first valid bound."""
     live = Live(measure=(Measure("revenue"),))
@@ -137,4 +151,4 @@ def test_numbers_have_no_infinity() -> None:
         Measure("revenue"), Gain(0, np.nan, np.inf), {"estimate": np.nan, "lower": -np.inf},
         {"challenger": None, "incumbent": None}, {}, False, Horizon(),
     )  # fmt: skip
-    assert one.numbers()["estimate"] is None and one.numbers()["lower"] is None and not one.bounded
+    assert one.numbers()["estimate"] is None and one.numbers()["lower"] is None

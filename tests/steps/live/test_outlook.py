@@ -4,12 +4,14 @@ import pytest
 
 from incumbent.config import Measure
 from incumbent.records import DAY, Trial
+from incumbent.stats import metrics
 from incumbent.steps.live import outlook
 from incumbent.steps.live.gain import Gain
 from incumbent.steps.live.horizon import Horizon
 from incumbent.steps.live.measures import Compared
 
 LOSS = Measure("loss", outcome="loss", better="smaller", role="primary")
+BRIER = metrics.get("brier", "binary")
 NOTHING = Gain(0, 0.0, 1.0)
 
 
@@ -22,19 +24,28 @@ def compared(
 
 def test_labels_that_lack_are_told_with_the_days_that_they_take() -> None:
     """100 came in two days of closed windows: 1,900 take 38 more."""
-    said = outlook.missing(compared((100, 2_500)), 2_000, 2 * DAY)
+    said = outlook.missing(compared((100, 2_500)), BRIER, 2_000, 2 * DAY)
     assert said == ("1,900 labels more of the challenger, about 38 days at the present rate",)
 
 
 def test_each_arm_is_told_and_nothing_of_a_rate_that_is_not_known() -> None:
-    said = outlook.missing(compared((0, 50)), 200, 0)
+    said = outlook.missing(compared((0, 50)), BRIER, 200, 0)
     assert said == ("200 labels more of the challenger", "150 labels more of the incumbent")
 
 
 def test_enough_labels_of_too_few_units_are_not_enough() -> None:
     """Then the first valid bound is what is missing; with one, nothing is."""
-    assert outlook.missing(compared((900, 900)), 200, DAY) == ("100 labels from 50 units in each arm",)
-    assert outlook.missing(compared((900, 900), n_star=50.0), 200, DAY) == ()
+    said = outlook.missing(compared((900, 900)), BRIER, 200, DAY)
+    assert said == ("100 labels from 50 units in each arm, 10 of which share the loss",)
+    assert outlook.missing(compared((900, 900), n_star=50.0), BRIER, 200, DAY) == ()
+
+
+def test_a_metric_without_a_row_loss_has_nothing_to_compare() -> None:
+    """However many labels come; another measure that decides is compared all the same."""
+    auc = metrics.get("roc_auc", "binary")
+    (said,) = outlook.missing(compared((900, 900)), auc, 200, DAY)
+    assert "a mean over rows, which roc_auc is not" in said
+    assert outlook.missing(compared((900, 900), Measure("revenue"), n_star=50.0), auc, 200, DAY) == ()
 
 
 @pytest.mark.parametrize(("measure", "said"), [
@@ -42,12 +53,12 @@ def test_enough_labels_of_too_few_units_are_not_enough() -> None:
     (Measure("revenue", of="sum"), "60 units whose window is closed more of the challenger"),
 ])  # fmt: skip
 def test_another_measure_counts_its_own_outcomes(measure: Measure, said: str) -> None:
-    assert outlook.missing(compared((140, 300), measure), 200, 0) == (said,)
+    assert outlook.missing(compared((140, 300), measure), BRIER, 200, 0) == (said,)
 
 
 def test_events_of_a_count_are_asked_for() -> None:
-    said = outlook.missing(compared((900, 900), Measure("sale", of="count")), 200, DAY)
-    assert said == ("100 units whose window is closed, 10 of them not 0, from 50 units in each arm",)
+    said = outlook.missing(compared((900, 900), Measure("sale", of="count")), BRIER, 200, DAY)
+    assert said == ("100 units whose window is closed from 50 units in each arm, 10 of which have any",)
 
 
 def test_a_gain_is_told_how_far_off_its_proof_is() -> None:

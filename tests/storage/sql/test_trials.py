@@ -10,7 +10,7 @@ from incumbent.checks.storage.opened import T0, learnt, predicted, score
 from incumbent.config import Store
 from incumbent.records import DAY
 from incumbent.storage.base import Log, SumPlan
-from incumbent.storage.sql import trials
+from incumbent.storage.sql import stepping, trials
 from incumbent.storage.sqlite import open_log
 
 PLAN = SumPlan("t", 1, T0, window=DAY, unit_window=10 * DAY, before=DAY)
@@ -78,9 +78,9 @@ def test_whoever_is_overtaken_reads_again(log: Log, tmp_path: Path, monkeypatch:
 def test_a_look_reads_only_what_is_new(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that arrived, that were corrected, or whose window has closed."""
     read: list[int] = []
-    rows = trials.Summing._rows
+    rows = stepping.Summing._rows
 
-    def counted(self: trials.Summing, found: Any) -> Any:
+    def counted(self: stepping.Summing, found: Any) -> Any:
         read.append(len(found))
         return rows(self, found)
 
@@ -89,7 +89,7 @@ def test_a_look_reads_only_what_is_new(log: Log, monkeypatch: pytest.MonkeyPatch
         log.trial_sums(PLAN, LATER)
         return sum(read)
 
-    monkeypatch.setattr(trials.Summing, "_rows", counted)
+    monkeypatch.setattr(stepping.Summing, "_rows", counted)
     assert reading() == 25
     assert reading() == 0
     log.append([predicted("new", LATER, unit="0", trial="t", phase=1, arm="incumbent"), predicted("other", LATER)])

@@ -7,7 +7,6 @@ one mark to the next.
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from incumbent.records import Arm, Label, Micros, Outcome, Prediction
 from incumbent.storage.base import ArmSums, BlockSum, Log, Mark, Moments, SumMeasure, SumPlan, TrialSums
@@ -141,7 +140,8 @@ class Arrived:
                     losses.append(self.losses[n])
         cap = next((each.cap for each in plan.measures if each.outcome == "loss"), None)
         capped = [each if cap is None else sorted((-cap, each, cap))[1] for each in losses]
-        return (sum(capped) // len(capped), 1) if capped else (0, 0)
+        of_loss = any("loss" in (measure.outcome, measure.over) for measure in plan.measures)
+        return (sum(capped) // len(capped), 1) if capped and of_loss else (0, 0)
 
     # --- pairs
 
@@ -174,12 +174,10 @@ def units_of(value: Label) -> int | None:
 
 def moments_of(units: Sequence[tuple[int, int, int, int]]) -> Moments:
     """Of (x, y, z, is z known?) of each unit."""
-    some: list[Any] = [each for each in units if each[0]]
-    return Moments(
-        len(some),
-        *(sum(of(*each) for each in some) for of in (
-            lambda x, y, z, k: x, lambda x, y, z, k: y, lambda x, y, z, k: x * x, lambda x, y, z, k: y * y,
-            lambda x, y, z, k: x * y, lambda x, y, z, k: z, lambda x, y, z, k: z * z, lambda x, y, z, k: x * z,
-            lambda x, y, z, k: y * z, lambda x, y, z, k: k,
-        )),
-    )  # fmt: skip
+    some = [each for each in units if each[0]]
+    found = dict.fromkeys(("x", "y", "xx", "yy", "xy", "z", "zz", "xz", "yz", "known"), 0)
+    for x, y, z, known in some:
+        values = {"x": x, "y": y, "z": z, "known": known}
+        for name in found:
+            found[name] += values[name] if name in values else values[name[0]] * values[name[1]]
+    return Moments(len(some), **found)

@@ -15,7 +15,8 @@ from incumbent.steps.live.measures import ARMS, Arms
 from incumbent.steps.live.verdict import SPLIT_SUSPECT, Guardrail
 from incumbent.storage.base import TrialSums
 
-LABEL_PRIOR = 100.0
+LABEL_PRIOR, MISSING_PRIOR = 100.0, 10.0
+"""In events: units with a label are many, those without one are as rare as errors."""
 MATURED = "matured"
 """The sum whose units are those with a row whose window has closed (`sums`)."""
 
@@ -46,8 +47,8 @@ def labels(trial: Trial, arms: Arms, past: Mapping[str, Any]) -> Guardrail:
     matured = {arm: arms[arm].moments[MATURED].n if MATURED in arms[arm].moments else units[arm] for arm in ARMS}
     without = {arm: max(matured[arm] - units[arm], 0) for arm in ARMS}
     each = [
-        sequential.log_e_share(of["challenger"], of["incumbent"], share, LABEL_PRIOR, one_sided=False)
-        for of in (units, without)
+        sequential.log_e_share(of["challenger"], of["incumbent"], share, prior, one_sided=False)
+        for of, prior in ((units, LABEL_PRIOR), (without, MISSING_PRIOR))
     ]
     log_e = float(max(each) + math.log((1.0 + math.exp(min(each) - max(each))) / 2.0))
     before = next((one["p"] for one in past.get("guardrails", ()) if one["name"] == "labels"), 1.0)

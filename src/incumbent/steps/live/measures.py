@@ -40,10 +40,6 @@ class Compared:
     ready: bool
     horizon: Horizon
 
-    @property
-    def bounded(self) -> bool:
-        return self.horizon.n_star is not None
-
     def numbers(self) -> dict[str, Json]:
         """As evidence keeps it: `challenger`, `incumbent` are means, the rest is the gain (positive is better)."""
         return {
@@ -90,7 +86,7 @@ def compare(
     )
     outcomes = {arm: _outcomes(measure, arms[arm], sums[arm]) for arm in against}
     ready = math.isfinite(found.variance) and all(
-        outcomes[arm] >= FIRST_LOOK_OUTCOMES and sums[arm].n >= FIRST_LOOK_UNITS and _varied(measure, sums[arm])
+        outcomes[arm] >= FIRST_LOOK_OUTCOMES and sums[arm].n >= FIRST_LOOK_UNITS and _spread(measure, sums[arm])
         for arm in against
     )
     tuned = horizon.known(past)
@@ -124,8 +120,10 @@ def _outcomes(measure: Measure, arm: ArmSums, moments: Moments) -> int:
     return moments.x if measure.of == "mean" else moments.n
 
 
-def _varied(measure: Measure, moments: Moments) -> bool:
-    """Of events there are at least ten: a variance from fewer is none."""
-    if measure.of != "count":
-        return True
-    return moments.y >= RARER * UNITS_PER_ONE
+def _spread(measure: Measure, moments: Moments) -> bool:
+    """Do ten units or more share the events, or the loss? A variance from fewer is none. How many share it is
+    (Σy)²/Σy² (Kish, Survey Sampling, 1965): of losses that are 0 or 1, the number of ones. What may be negative has no
+    such number."""
+    if measure.name == LOSS:
+        return moments.y**2 >= RARER * moments.yy
+    return measure.of != "count" or moments.y >= RARER * UNITS_PER_ONE

@@ -8,15 +8,18 @@ import math
 
 from incumbent.config import Measure
 from incumbent.records import DAY, Micros, Trial
+from incumbent.stats.metrics import Metric
 from incumbent.steps.live import bounds
 from incumbent.steps.live.measures import ARMS, FIRST_LOOK_OUTCOMES, FIRST_LOOK_UNITS, LOSS, RARER, Compared
 
 HOUR: Micros = DAY // 24
 
 
-def missing(primary: Compared, least: int, elapsed: Micros) -> tuple[str, ...]:
-    """Labels (or outcomes) that lack until `least` an arm; then what the first valid bound still needs. `elapsed` is
-    for how long outcomes have counted so far."""
+def missing(primary: Compared, metric: Metric, least: int, elapsed: Micros) -> tuple[str, ...]:
+    """Labels (or outcomes) that lack until `least` an arm; then what a valid bound still needs. `elapsed` is for how
+    long outcomes have counted so far. A metric that is no mean of row losses has none to compare."""
+    if primary.measure.name == LOSS and metric.row_loss is None:
+        return (no_loss(metric),)
     noun = _noun(primary.measure)
     lacking = tuple(
         f"{least - primary.outcomes[arm]:,} {noun} more of the {arm}"
@@ -24,10 +27,15 @@ def missing(primary: Compared, least: int, elapsed: Micros) -> tuple[str, ...]:
         for arm in ARMS
         if primary.outcomes[arm] < least
     )
-    if lacking or primary.bounded:
+    if lacking or primary.ready:
         return lacking
-    events = f", {RARER} of them not 0," if primary.measure.of == "count" else ""
-    return (f"{FIRST_LOOK_OUTCOMES} {noun}{events} from {FIRST_LOOK_UNITS} units in each arm",)
+    spread = {LOSS: f", {RARER} of which share the loss", "count": f", {RARER} of which have any"}
+    share = spread.get(LOSS if primary.measure.name == LOSS else primary.measure.of, "")
+    return (f"{FIRST_LOOK_OUTCOMES} {noun} from {FIRST_LOOK_UNITS} units in each arm{share}",)
+
+
+def no_loss(metric: Metric) -> str:
+    return f"a metric that is a mean over rows, which {metric.name} is not, or a measure that is primary"
 
 
 def until_shown(primary: Compared, above: float, alpha: float, elapsed: Micros) -> str:

@@ -67,7 +67,7 @@ def judge_split(
         split_p=split["p"],
         both_arms=split["both_arms"],
         guardrails=guards,
-        missing=outlook.missing(primary, live.min_labels, elapsed),
+        missing=outlook.missing(primary, metric, live.min_labels, elapsed),
         outlook=outlook.until_shown(primary, live.min_gain, live.alpha, elapsed),
         latched=latched,
         n=primary.gain.n,
@@ -135,7 +135,7 @@ def judge_shadow(
         bounded["harm_upper"],
         days=days(trial, now),
         guardrails=_shadow_guardrails(failures, sum(one.slow for one in merged), rows, live),
-        missing=_missing_pairs(rows, len(merged), live, outlook.counted_for(trial, window(live), now)),
+        missing=_missing_pairs(rows, len(merged), live, metric, outlook.counted_for(trial, window(live), now)),
         latched=latched,
         n=found.n,
         n_max=tuned.n_max,
@@ -203,7 +203,9 @@ def _shadow_guardrails(failures: tuple[int, int], slow: int, pairs: int, live: L
     return tuple(found)
 
 
-def _missing_pairs(rows: int, blocks: int, live: Live, elapsed: Micros) -> tuple[str, ...]:
+def _missing_pairs(rows: int, blocks: int, live: Live, metric: Metric, elapsed: Micros) -> tuple[str, ...]:
+    if metric.row_loss is None:
+        return (outlook.no_loss(metric),)
     found = []
     if rows < live.min_labels:
         more = live.min_labels - rows

@@ -9,21 +9,23 @@ the server closed is noticed before it is used, so calls go through again as soo
 
 import select
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import Any, NoReturn
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import Executable
 from sqlalchemy.dialects.postgresql.psycopg import dialect
 
 from incumbent.config import Store
 from incumbent.errors import DataError, IncumbentError, StorageError, StoreDamaged, StoreFull, StoreLocked
 from incumbent.records import Micros
 from incumbent.storage.sql import making
-from incumbent.storage.sql.session import Session, Statements
+from incumbent.storage.sql.session import Row, Session, Statements
 
 Connection = psycopg.Connection[Any]
 
@@ -35,6 +37,10 @@ _SESSION = "SET search_path TO {}; SET join_collapse_limit = 1"
 """Joins in the order in which they are written: before the server has statistics of a young log it began at the wrong
 end, and outcomes cost 0.8 ms a row in place of 0.04."""
 _NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+_HOLDERS = """SELECT virtualtransaction FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND classid::bigint = %(high)s AND objid::bigint = %(low)s
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+_LOOK_S = 0.002
 _DEAD_AFTER_S = 10
 """A server that does not even confirm what was sent to it is given up after this many seconds."""
 
@@ -100,10 +106,27 @@ class Database:
             if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
                 connection.execute("ROLLBACK")
 
-    def still(self) -> AbstractContextManager[PostgresSession]:
-        """A row gets its number before it is committed, and a later number may be committed first: so wait for whoever
-        writes, and let nobody begin for the length of the block."""
-        return self.writing(alone=True)
+    def settled(self, statement: Executable) -> Row:
+        """A row gets its number before it is committed, and a later number may be committed first. So look, after the
+        reading, who holds the writers' lock, and wait for those; who begins later gets later numbers. (To ask for the
+        lock would be simpler, and hold up everybody who asks after us.)"""
+        with self.reading() as session:
+            (found,) = session.rows(statement)
+        deadline = time.monotonic() + self.patience_s()
+        writing = self._writing()
+        while writing:
+            if time.monotonic() > deadline:
+                raise _locked(self, "it has written since before this call", None)
+            time.sleep(_LOOK_S)
+            writing &= self._writing()
+        return found
+
+    def _writing(self) -> set[str]:
+        """The transactions that write at this moment."""
+        with self.reading() as session:
+            key = self.key % 2**64
+            held = session.driver.execute(_HOLDERS, {"high": key >> 32, "low": key & 0xFFFFFFFF})
+            return {transaction for (transaction,) in held.fetchall()}
 
     def now(self, session: Session) -> Micros:
         """The server's clock: the machines that share it may have different ones."""
@@ -284,12 +307,13 @@ def _unreachable(database: Database, error: BaseException) -> IncumbentError:
     )
 
 
-def _locked(database: Database, error: psycopg.Error, wait_s: float | None) -> IncumbentError:
+def _locked(database: Database, error: psycopg.Error | str, wait_s: float | None) -> IncumbentError:
     if wait_s == 0:
         return StoreLocked(f"{database.place} is being written to by another, and this call may not wait.")
+    said = error if isinstance(error, str) else database.shown(error)
     waited = f"store.lock_timeout_s = {database.patience_s():g}" if wait_s is None else f"{wait_s:g}"
     return StoreLocked(
-        f"{database.place} was held by another transaction for longer than {waited} s ({database.shown(error)}). Look "
+        f"{database.place} was held by another transaction for longer than {waited} s ({said}). Look "
         "which one it is, or wait longer."
     )
 

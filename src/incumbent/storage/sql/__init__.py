@@ -5,6 +5,8 @@
     upgrading   from an older revision to this one, by alembic (`migrations/`)
     session     a transaction, and statements compiled once for a dialect
     arrivals    what changes the Log        sums    what it adds up
+    trials      running sums of a trial     pairs   of pairs, by block
+    stepping    what a step of them reads, and what that changes
     log         `SqlLog`, method by method  ledger  `SqlLedger`
 
 A body (`sqlite`, `postgres`) brings its `Database` (opening, transactions, errors, locks) and the hot insert. Stores

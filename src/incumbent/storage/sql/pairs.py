@@ -269,7 +269,7 @@ def _in_the_end(session: Session, asked: Asked, since: Micros, until: Micros) ->
     """What is kept of blocks: their sums, and from when, which prediction and which outcome on they hold."""
     bounds = asked.bounds(since, until)
     later = {"since": since, "until": until, "block": asked.block, "offset": asked.offset}
-    corrections = dict(session.rows(_CORRECTIONS, **later, reference=asked.reference))
+    corrections: dict[int, int] = dict(session.rows(_CORRECTIONS, **later, reference=asked.reference))
     kept = []
     for block, rows, *sums, disagree, slow, known, replaced, prediction, outcome in session.rows(
         _IN_THE_END[asked.budget_us is not None], **bounds

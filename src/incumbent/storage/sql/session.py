@@ -121,9 +121,9 @@ class Database(Protocol):
     def reading(self) -> AbstractContextManager[Session]:
         """One unchanging view for the length of the block; writers do not wait for it."""
 
-    def still(self) -> AbstractContextManager[Session]:
-        """A moment in which nothing is half written: rows that are committed later get larger numbers (`arrival`) than
-        every row that is seen in it."""
+    def settled(self, statement: Executable) -> Row:
+        """The one row of a SELECT, returned when whoever was writing at that moment has ended: rows that are committed
+        after this call have larger numbers (`arrival`) than every row that it saw. Nobody waits for it."""
 
     def now(self, session: Session) -> Micros:
         """The wall clock that all users of this store share."""

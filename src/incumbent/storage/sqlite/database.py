@@ -10,11 +10,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from sqlalchemy import Executable
 from sqlalchemy.dialects.sqlite import dialect
 
 from incumbent.config import Store
@@ -29,7 +30,7 @@ from incumbent.errors import (
 from incumbent.records import Micros
 from incumbent.storage.files import make_folder
 from incumbent.storage.sql import making
-from incumbent.storage.sql.session import Session, Statements
+from incumbent.storage.sql.session import Row, Session, Statements
 from incumbent.storage.sqlite.wal import KEPT_BYTES, Wal
 from incumbent.storage.values import json_text
 
@@ -163,9 +164,11 @@ class Database:
             if self._closed:
                 self._close_idle()
 
-    def still(self) -> AbstractContextManager[SqliteSession]:
+    def settled(self, statement: Executable) -> Row:
         """Any view will do: rows get their numbers from one writer at a time, in the order of commits."""
-        return self.reading()
+        with self.reading() as session:
+            (found,) = session.rows(statement)
+            return found
 
     def now(self, session: Session) -> Micros:
         """The clock of this machine: a file is shared on one machine only."""

@@ -8,7 +8,7 @@ import pytest
 
 from incumbent.config import Live, Measure, parse
 from incumbent.loop import outcome
-from incumbent.project.caps import caps
+from incumbent.loop.caps import caps
 from incumbent.records import DAY, Outcome, Prediction, Signature
 from incumbent.stats import metrics
 from incumbent.storage.base import Log
@@ -68,4 +68,4 @@ def test_a_loss_without_an_end_has_a_cap_of_its_own(log: Log) -> None:
     """Squared errors of what was served; a Brier score ends at 1 and needs none."""
     expected = np.quantile(PAID, 0.999, method="higher")
     assert caps(log, Live(), SQUARED, NOW) == {"loss": pytest.approx(expected, rel=1e-6)}
-    assert caps(log, Live(), BRIER, NOW) == {}
+    assert caps(log, Live(), BRIER, NOW) == caps(log, Live(), metrics.get("roc_auc", "binary"), NOW) == {}
