@@ -137,9 +137,9 @@ SABOTAGES = {
 
     def predict(self, rows):
         return np.full((len(rows), 2), 0.5)"""),
-    "swapped": Sabotage("two columns are swapped: hour and humid", WORSE, """
+    "swapped": Sabotage("two columns are swapped: hour and weekday", WORSE, """
     def seen(self, rows):
-        return rows.assign(hour=rows["humid"], humid=rows["hour"])"""),
+        return rows.assign(hour=rows["weekday"], weekday=rows["hour"])"""),
     "x1000": Sabotage("one feature comes in another unit: hour x 1000", WORSE, """
     def seen(self, rows):
         return rows.assign(hour=rows["hour"] * 1000)"""),

@@ -110,6 +110,18 @@ def test_a_tick_does_what_is_due_once(command: Command, project: Project, folder
     assert (code, out) == (0, "nothing is due\n")
 
 
+def test_a_tick_on_the_time_of_the_log(project: Project, folder: Path, command: Command) -> None:
+    """`--clock replay`: now is the latest logged prediction, not today; --now would be another one."""
+    project.live.start("v1", reason="a test", now=day(50))
+    code, out, _ = command("upkeep", "tick", "-p", folder, "--clock", "replay", "--json")
+    assert code == 0 and json.loads(out)
+    looks = [event for event in project.facts.ledger.events() if event.data.get("step") == "live"]
+    assert {event.at for event in looks} == {project.facts.log.totals().last_at}
+    for more in (["--clock", "replay"], ["--forever"]):
+        code, _, said = command("upkeep", "tick", "-p", folder, "--now", "2024-02-20T00:00:00+00:00", *more)
+        assert code == 2 and "expected it without --forever" in said
+
+
 def test_reviews_are_listed(command: Command, project: Project, folder: Path) -> None:
     project.upkeep.tick(now=day(50))
     code, out, _ = command("upkeep", "reviews", "-p", folder, "--json", "-n", "5")

@@ -58,7 +58,7 @@ def test_a_rollback_follows_outcomes_within_a_look_and_a_poll(site: Any, run: An
             numbers = range(start, start + BATCH)
             rows = [{"id": f"{i}", "unit": f"u{i}", "at": AT, "features": {"hour": 5}} for i in numbers]
             assert server.http.post("/v1/predict", json={"rows": rows}).status_code == 200
-        outcomes = [{"id": f"{i}", "value": 0, "known_at": AT + 1} for i in range(ROWS)]
+        outcomes = [{"id": f"{i}", "value": int(i % 7 == 0), "known_at": AT + 1} for i in range(ROWS)]
         clock[0] += 1.0
         assert ticker.turn() is None  # nothing came yet
         for start in range(0, ROWS, BATCH):

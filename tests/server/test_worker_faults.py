@@ -65,21 +65,22 @@ class Trial:
         self.facts: Any = None
         self.server: Any = None
 
-    def start(self, run: Callable[..., Any]) -> None:
+    def start(self, run: Callable[..., Any], **shares: float) -> None:
         self.server = run(self.folder, guard=Access())
         self.facts = self.server.door.answerer.facts
-        self.begin()
+        self.begin(**shares)
         self.until(lambda: self.served(self.challenged[0]) == ("v3", None))
 
-    def begin(self) -> None:
+    def begin(self, **shares: float) -> None:
         roles = fold.roles(self.facts.ledger.events())
         who = {"at": DAY, "actor": "test", "reason": "a test"}
-        promote.start_trial(self.facts.ledger, roles, "v3", mode="split", enrolled=1.0, **who)
+        promote.start_trial(self.facts.ledger, roles, "v3", mode="split", enrolled=1.0, **shares, **who)
         self.until(lambda: self.server.door.answerer.routes.trial is not None)
         routes = self.server.door.answerer.routes
         units = [f"unit-{i}" for i in range(60)]
         self.challenged = [unit for unit in units if route.assign(routes, unit).arm == "challenger"]
-        self.others = [unit for unit in units if unit not in self.challenged]
+        self.called = [unit for unit in units if route.assign(routes, unit).arm == "called"]
+        self.others = [unit for unit in units if unit not in self.challenged + self.called]
 
     def tell(self, fault: str, name: str = "fault") -> None:
         (self.folder / name).write_text(fault)
@@ -249,6 +250,36 @@ def test_the_breaker_opens_probes_closes_and_latches(trial: Trial, monkeypatch: 
     assert {trial.served(unit) for _ in range(10)} == {("v1", None)}
     trial.begin()  # a person tries again: the version is loaded anew, and nothing is held against it
     trial.until(lambda: trial.served(trial.challenged[0]) == ("v3", None))
+
+
+def test_a_called_challenger_costs_time_alone(tmp_path: Path, run: Any) -> None:
+    """Third arm: whole, it is heard and not served. It hangs: the incumbent answers inside the deadline, also those who
+    come while its process is busy, and without a reason; beside them its own arm falls back as ever."""
+    trial = Trial(tmp_path)
+    trial.start(run, share=1 / 3, called=1 / 3)
+    first, *units = trial.called
+    trial.wait_up_to(PATIENT_MS)
+    heard = trial.ask(first)
+    assert (heard["served_by"], heard["fallback_reason"]) == ("v1", None)
+    assert heard["probabilities"]["1"] == pytest.approx(0.2)  # the challenger says 0.3
+    deadline_ms = 4_000
+    trial.wait_up_to(deadline_ms)
+    trial.tell("hangs")
+    with ThreadPoolExecutor(8) as threads:
+        challenged = threads.submit(trial.ask, trial.challenged[0])
+        called = list(threads.map(trial.ask, units[:6]))
+        others = list(threads.map(trial.ask, trial.others[:3]))
+    assert {(one["version"], one["served_by"]) for one in called + others} == {("v1", "v1")}
+    assert {one["fallback_reason"] for one in called + others} == {None}
+    assert challenged.result()["served_by"] == "v1" and challenged.result()["fallback_reason"] == "timeout"
+    kept = trial.facts.log.find([one["id"] for one in called])
+    assert {row.arm for row in kept.values()} == {"called"}
+    assert all(deadline_ms / 2 <= row.latency_us / 1e3 < deadline_ms for row in kept.values())
+    trial.until(lambda: trial.facts.log.totals().shadows == 1 + len(called))
+    assert trial.facts.log.shadow_failures("v3", 0) == (len(called), 1 + len(called))
+    told = httpx.get(f"{trial.server.url}/metrics").text
+    assert 'incumbent_called_rows_total{result="answered",version="v3"} 1.0' in told
+    assert f'incumbent_called_rows_total{{result="timeout",version="v3"}} {len(called)}.0' in told
 
 
 def test_a_challenger_that_starts_slowly_holds_up_nothing(tmp_path: Path, run: Any) -> None:

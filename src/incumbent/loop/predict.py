@@ -91,10 +91,10 @@ class Group:
         self.alone = False
         self.since: float | None = None
 
-    answers: "Group | None"
+    answers: "Group | None" = None  # no slots of theirs: two more to fill for each group
     """Of a `Call` the group that goes on after it; None: this one is answered."""
-    over: bool
-    """Nobody listens to what a version says of it any more (of a `Call`)."""
+    over: bool = False
+    """Of a `Call`: nobody listens to what a version says of it any more."""
 
     def pass_on(self, error: PredictError) -> None:
         """The version that was asked did not answer: the next one's turn."""
@@ -129,9 +129,6 @@ class Group:
         part.place, part.reason, part.said, part.alone = self.place, self.reason, list(self.said), True
         part.since = self.since
         return part
-
-
-Group.answers, Group.over = None, False  # no slots of theirs: two more for each group would cost 20 ns
 
 
 class Call(Group):
