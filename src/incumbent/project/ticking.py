@@ -92,5 +92,5 @@ class Ticker:
 
 
 def arrived(log: Log, now: Micros) -> int:
-    """A number that is another one once an outcome came. (A correction changes the mark of the log, not its totals.)"""
-    return log.totals().outcomes
+    """A number that is another one once an outcome came, a correction too."""
+    return log.mark(now).outcomes

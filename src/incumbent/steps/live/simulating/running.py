@@ -8,6 +8,7 @@ scenarios are in it.
 import math
 import multiprocessing
 import os
+import signal
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -103,8 +104,9 @@ def _done(
     if processes == 1:
         yield from ((i, start, some(*asked[i, start])) for i, start in tasks)
         return
-    # Spawned: a forked child can hang in a library that has threads.
-    pool = ProcessPoolExecutor(min(processes, len(tasks)), mp_context=multiprocessing.get_context("spawn"))
+    # Spawned: a forked child can hang in a library that has threads. Ctrl-C is for the parent alone.
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(processes, len(tasks)), spawn, signal.signal, (signal.SIGINT, signal.SIG_IGN))
     try:
         futures = {pool.submit(some, *asked[task]): task for task in tasks}
         for future in as_completed(futures):
