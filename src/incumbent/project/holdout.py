@@ -38,15 +38,15 @@ def looks(events: Iterable[Event], rows: Rows, truth: npt.NDArray[np.generic], o
     asked about again are the same look: asking twice changes no chance.
     """
     holdout, answers, mine = _digest(rows.at, truth), _digest(output), sketch.sketch(keys(rows, truth))
-    before: dict[str, float | None] = {}
+    before: dict[tuple[str, str], float | None] = {}  # (holdout, answers): a constant says the same on any rows
     for event in events:
         numbers = event.data.get("evidence", {}).get("numbers", {})
         if numbers.get("holdout") == holdout:
-            before.setdefault(numbers["answers"], None)
+            before.setdefault((holdout, numbers["answers"]), None)
         elif (shared := _shared(mine, len(rows), numbers)) >= OVERLAPS:
-            before.setdefault(numbers["answers"], shared)
-    order = list(before)
-    counted = order[: order.index(answers)] if answers in before else order
+            before.setdefault((numbers["holdout"], numbers["answers"]), shared)
+    order, ours = list(before), (holdout, answers)
+    counted = order[: order.index(ours)] if ours in before else order
     others = [found for found in map(before.__getitem__, counted) if found is not None]
     least = min(others, default=None)
     return step.Looks(len(counted) + 1, holdout, answers, len(others), least, mine, len(rows))
