@@ -198,6 +198,8 @@ def test_rows_that_a_decision_still_counts_are_kept(more: str, words: str) -> No
         ("origins = 0", "baseline.origins = 0, expected 1 or more"),
         ("url_timeout_s = 0", "baseline.url_timeout_s = 0.0, expected seconds above 0"),
         ('simple = "perhaps"', "expected one of off, listed, incumbent"),
+        ('incumbent = "url"', "baseline.incumbent = 'url', expected a system of [baseline]: none is named"),
+        ('columns = ["old"]\nincumbent = "new"', "expected a system of [baseline]: old"),
     ],
 )
 def test_a_system_that_cannot_be_asked_is_said(line: str, words: str) -> None:

@@ -123,3 +123,40 @@ def test_options_of_a_bare_file_are_no_options_of_a_project(command: Command, fo
     assert code == 2 and "--target: only with --data" in err
     code, _, err = command("baseline", "--data", weather)
     assert code == 2 and "--data needs --target" in err
+
+
+def test_a_system_in_place_is_the_first_incumbent_by_its_name(command: Command, tmp_path: Path) -> None:
+    """The table has versions and kinds, and the last lines say who answers, why, and what does not."""
+    folder = write(tmp_path / "parcels", '[baseline]\ncolumns = ["weight", "serial"]\ncallables = ["constant"]\n',
+                   kind="regression", target="hours", metric="absolute_error")  # fmt: skip
+    code = folder / "task.py"
+    code.write_text(code.read_text() + "\n\ndef constant(rows):\n    return np.full(len(rows), 20.0)\n")
+    code_, out, _ = command("baseline", "-p", folder, "--now", NOW, "--incumbent", "weight")
+    assert code_ == 0
+    lines = out.splitlines()
+    for words in (("v2", "column weight as it is", "a column that you named"),
+                  ("v4", "function constant", "reference: it is not served")):  # fmt: skip
+        assert any(all(word in line for word in words) for line in lines)
+    assert "v4 (function constant) is a reference: to let it answer" in out
+    assert "is the baseline, behind the first incumbent v2: the system in place (column weight as it is)" in lines[-1]
+    assert "as --incumbent says: it answers until another is shown better" in lines[-1]
+    rules = json.loads(command("baseline", "-p", folder, "--now", NOW, "--json")[1])
+    told = {one["subject"]: one["numbers"] for one in rules}
+    assert (told["function constant"]["version"], told["function constant"]["kind"]) == ("v4", "reference")
+    assert told["column serial as it is"]["answers_new_rows"] is True
+    again = command("baseline", "-p", folder, "--now", NOW, "--incumbent", "weight")
+    assert again[0] == 2 and "v2 is the incumbent already" in again[2]
+
+
+def test_an_incumbent_is_named_only_where_something_is_registered(
+    command: Command, folder: Path, weather: Path
+) -> None:
+    """Not beside a score, not beside a bare file; and not by a name that nobody has."""
+    refused = [
+        (("-p", folder, "--score", 0.1), "not with --score"),
+        (("--data", weather, "--target", "temp"), "not with --data"),
+        (("-p", folder, "--now", NOW), "'old' is no system of [baseline]"),
+    ]
+    for options, words in refused:
+        code, _, err = command("baseline", *options, "--incumbent", "old")
+        assert code == 2 and words in err

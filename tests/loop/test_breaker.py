@@ -101,6 +101,22 @@ def test_the_third_opening_in_ten_minutes_latches() -> None:
     assert breaker.allows()
 
 
+def test_a_version_that_asks_another_machine_never_latches() -> None:
+    """However often it opens: the other machine may be back."""
+    clock = Clock()
+    breaker = Breaker(clock, latches=False)
+    for _ in range(5):
+        called(breaker, good=False)
+    for _ in range(9):
+        clock.now += 30
+        called(breaker, good=False)
+    assert breaker.state == "open"
+    clock.now += 30
+    for _ in range(3):
+        called(breaker, good=True)
+    assert breaker.state == "closed"
+
+
 def test_three_openings_in_more_than_ten_minutes_do_not_latch() -> None:
     """The openings are counted in a window too."""
     clock = Clock()

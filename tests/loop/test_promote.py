@@ -223,6 +223,29 @@ def test_a_reference_is_never_incumbent_challenger_or_baseline() -> None:
         promote.promote(ledger, roles, "v9", at=9, actor="a", reason="x")
 
 
+def test_a_system_behind_an_address_answers_once_it_is_let() -> None:
+    """By an event of its own, or by the promotion, which says it first; once."""
+    ledger = ledger_of(promoted=1)
+    for name in ("v4", "v5"):
+        system = version(name, runtime="endpoint", answers=False, recipe="existing:endpoint:1")
+        promote.register(ledger, now(ledger), system, at=5, actor="ada")
+    with pytest.raises(NotAnswering, match=r"v4 \(endpoint\) is a reference .*baseline.url_answers = true"):
+        promote.start_trial(ledger, now(ledger), "v4", at=9, actor="a", mode="shadow")
+    promote.allow(ledger, now(ledger), "v4", at=9, actor="ada", reason="it is in place")
+    assert now(ledger).versions["v4"].answers and now(ledger).incumbent == "v1"
+    with pytest.raises(DecisionRefused, match="may answer already"):
+        promote.allow(ledger, now(ledger), "v4", at=9, actor="ada", reason="again")
+    promote.promote(ledger, now(ledger), "v5", at=10, actor="ada", reason="it is in place")
+    assert [event.type for event in ledger.events()[-2:]] == ["AnswersAllowed", "Promoted"]
+    assert now(ledger).incumbent == "v5" and now(ledger).versions["v5"].answers
+    assert promote.sentence(ledger.events()[-2]) == (
+        "v5 may answer new rows: it was compared with so far: it is in place."
+    )
+    promote.register(ledger, now(ledger), version("p", runtime="people", answers=False), at=5, actor="ada")
+    with pytest.raises(NotAnswering):
+        promote.allow(ledger, now(ledger), "p", at=9, actor="ada", reason="they are nice")
+
+
 def split_trial() -> ListLedger:
     ledger = ledger_of(promoted=1)
     promote.start_trial(ledger, now(ledger), "v2", at=50, actor="ada", mode="split", enrolled=0.1)

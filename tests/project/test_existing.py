@@ -13,6 +13,9 @@ from systems import System, by_weight
 
 from incumbent.errors import ArtefactRefused, ConfigError, DataError, DecisionRefused, NotAnswering
 from incumbent.project import Project, open_project
+from incumbent.runtimes import artefact, exported
+from incumbent.runtimes.folder import write_files
+from incumbent.web import dashboard, versions
 
 FUNCTIONS = """
 
@@ -322,14 +325,44 @@ def test_an_address_is_not_exported(open_with: Opens, system: System, tmp_path: 
 
 def test_an_address_that_nobody_vouches_for_is_not_asked(open_with: Opens, system: System) -> None:
     """The bytes of a version alone do not make our rows go anywhere."""
-    from incumbent.runtimes import artefact
-
     project = open_with(f'url = "{system.url}"\nurl_answers = true')
     project.baseline(now=day(40))
     before = system.rows
     with pytest.raises(ArtefactRefused, match="not on our ledger"):
         artefact.open_version(project.facts.blobs, project.version("v2").manifest, project.config.versions)
     assert system.rows == before
+
+
+def test_a_folder_that_names_an_address_is_refused(open_with: Opens, system: System, tmp_path: Path) -> None:
+    """Whoever sends it would have our rows, and a token of ours, sent where he likes."""
+    project = open_with(f'url = "{system.url}"\nurl_answers = true')
+    project.baseline(now=day(40))
+    version = project.version("v2")
+    about = {"name": "v2", "task": "parcels", "kind": "binary", "runtime": "endpoint", "description": "a gift",
+             "recipe": "x", "trained_until": None, "n_rows": 0}  # fmt: skip
+    write_files(tmp_path / "gift", exported.files_of(project.facts.blobs, version.manifest, about))
+    asked = system.rows
+    with pytest.raises(ArtefactRefused, match="found an address, which is no model"):
+        project.register(tmp_path / "gift", trust=True)
+    assert system.rows == asked
+
+
+# --- who sees them
+
+
+def test_pages_show_them_with_their_kind(open_with: Opens, system: System) -> None:
+    """The plan lists what must be beaten; a version's page has the evidence of its step."""
+    project = open_with(f'url = "{system.url}"\ncallables = ["by_weight"]')
+    project.baseline(now=day(40))
+    beat = next(one for one in dashboard.page(project.facts, project.config)["plan"] if one["key"] == "beat")
+    assert beat["versions"] == [
+        "v1 rate by depot (rule, incumbent and baseline)",
+        "v2 function by_weight (reference, compared with only)",
+        f"v3 {system.url} (endpoint, compared with only)",
+    ]
+    page = versions.page(project.facts, project.config, "v3")
+    assert page["version"]["in_place"] and page["version"]["runtime"] == "endpoint"
+    assert [one["verdict"] for one in page["evidence"]] == ["reference"]
 
 
 # --- who is the first incumbent

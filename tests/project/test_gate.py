@@ -114,11 +114,25 @@ def test_candidates_on_the_same_rows_are_counted(make: Make) -> None:
 
 
 def test_other_rows_are_another_holdout(make: Make) -> None:
-    """A day more is a new holdout, and the count begins again."""
+    """A month later the count begins again."""
+    project = make()
+    first, second = project.train("train_useless", now=day(20))[1], project.train("train_useless", now=day(60))[1]
+    assert first.numbers["holdout"] != second.numbers["holdout"]
+    assert (second.numbers["looks"], second.numbers["looks_elsewhere"]) == (1, 0)
+
+
+def test_a_holdout_that_moves_on_is_nearly_the_same(make: Make) -> None:
+    """Days later most of its rows are those of before: the look is counted with them, and the sentence says so."""
     project = make()
     project.fit("train_useless", now=day(50))
     first, second = project.gate("v3", now=day(58)), project.gate("v4", now=day(60))
-    assert first.numbers["holdout"] != second.numbers["holdout"] and second.numbers["looks"] == 1
+    assert first.numbers["holdout"] != second.numbers["holdout"]
+    assert (second.numbers["looks"], second.numbers["looks_elsewhere"]) == (2, 1)
+    shared = second.numbers["rows_shared"]
+    assert 0.5 <= shared < 1.0
+    assert f"Look 2 at this holdout (1 at others that hold about {shared:.0%}" in second.sentence
+    again = project.gate("v3", now=day(60))
+    assert (again.numbers["looks"], again.numbers["looks_elsewhere"]) == (3, 1)
 
 
 # --- against whom

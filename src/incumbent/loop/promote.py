@@ -449,9 +449,9 @@ def answering(now: Roles, name: str) -> Version:
     """The version of that name, if it answers new rows; else UnknownVersion or NotAnswering."""
     version = known(now, name)
     if not version.answers:
-        raise NotAnswering(
-            f"{name} ({version.runtime}) is a reference to compare with: it cannot answer new rows."
-        )
+        could = version.runtime in COULD_ANSWER
+        why = "set baseline.url_answers = true, or promote it" if could else "it cannot answer new rows"
+        raise NotAnswering(f"{name} ({version.runtime}) is a reference to compare with: {why}.")
     return version
 
 

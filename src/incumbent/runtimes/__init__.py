@@ -8,6 +8,9 @@
     sklearn     a fitted scikit-learn-like estimator, stored with skops or (by opt-in) pickle (judging path)
     xgboost catboost  their own files, which hold no code (judging path, or in a worker)
     pyfunc      a folder of somebody's code, by opt-in, in a worker only
+    endpoint    a system behind an address, asked over HTTP (in a worker, on the answering path)
+    said        what other systems say, as probabilities or numbers
+    people reference  what people, or a system that answers no new rows, said: compared with, never served
     naming      the columns that a model takes, by its own names
     closed whole  does a zip stay inside its bounds, is an ONNX model in one piece? (judging path)
     exported    a version as a plain folder of files, and back

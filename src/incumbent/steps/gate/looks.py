@@ -1,7 +1,8 @@
-"""How many candidates were judged on these very rows, and what is luck by now?
+"""How many candidates were judged on these very rows, or on rows that are largely these, and what is luck by now?
 
 In: how many looks there were, this one counted, and the difference. Out: numbers and a sentence. Each further candidate
-on the same rows is one more chance that a useless one passes. Counts only; the verdict stays what the rules say.
+on the same rows is one more chance that a useless one passes; a holdout that moves on by a day is nearly the same.
+Counts only; the verdict stays what the rules say.
 """
 
 from dataclasses import dataclass
@@ -13,11 +14,20 @@ from incumbent.stats.compare import PairedDifference
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """This candidate is the `count`-th on the held-out rows with this `holdout` fingerprint; `answers` is its own."""
+    """This candidate is the `count`-th on the held-out rows with this `holdout` fingerprint, or on others that hold
+    half of them or more; `answers` is its own.
+
+    `elsewhere` of the looks were at such others, which hold `shared` (0-1) of these rows at least. `sketch` is that of
+    the `rows` (`stats.sketch`), by which a later holdout is told to overlap.
+    """
 
     count: int = 1
     holdout: str | None = None
     answers: str | None = None
+    elsewhere: int = 0
+    shared: float | None = None
+    sketch: str | None = None
+    rows: int = 0
 
 
 def chance_of_luck(count: int, alpha: float) -> float:
@@ -36,6 +46,9 @@ def numbers(looks: Looks, found: PairedDifference | str, settings: config.Gate) 
     said: dict[str, Json] = {"looks": looks.count}
     if looks.holdout is not None:
         said |= {"holdout": looks.holdout, "answers": looks.answers}
+    if looks.sketch is not None:
+        said |= {"sketch": looks.sketch, "rows_sketched": looks.rows}
+        said |= {"looks_elsewhere": looks.elsewhere, "rows_shared": looks.shared}
     if looks.count > 1:
         safe = settings.alpha / looks.count
         lower = None if isinstance(found, str) else found.lower_at(safe)
@@ -52,8 +65,8 @@ def sentence(looks: Looks, found: PairedDifference | str, settings: config.Gate,
     if looks.count < 2:
         return ""
     luck = chance_of_luck(looks.count, settings.alpha)
-    said = f" Look {looks.count} at this holdout: of {looks.count} candidates that are no better, one passes by luck "
-    said += f"with a chance of up to {luck:.0%}."
+    said = f" Look {looks.count} at this holdout{_elsewhere(looks)}: of {looks.count} candidates that are no better, "
+    said += f"one passes by luck with a chance of up to {luck:.0%}."
     if looks.count < settings.many_looks:
         return said
     safe = settings.alpha / looks.count
@@ -61,3 +74,10 @@ def sentence(looks: Looks, found: PairedDifference | str, settings: config.Gate,
     asked = settings.better_by if settings.no_worse_than is None else -settings.no_worse_than
     passes = not isinstance(found, str) and found.lower_at(safe) > asked
     return f"{said} it would {'still pass' if passes and verdict == 'ship' else 'not pass'}. Hold out fresh rows."
+
+
+def _elsewhere(looks: Looks) -> str:
+    if not looks.elsewhere:
+        return ""
+    shared = f"{looks.shared:.0%} of its rows" if looks.shared is not None else "half of its rows"
+    return f" ({looks.elsewhere} at others that hold about {shared} or more)"
