@@ -86,7 +86,10 @@ def test_a_module_becomes_a_version_that_needs_no_pytorch(project: Open, torch: 
     version = here.register(network(torch), description="a small one")
     assert (version.runtime, version.serves) == ("onnx", "model.onnx")
     told(here, version)
-    assert list(artefact.manifest(here.facts.blobs, version.manifest)["parts"]) == ["model.onnx"]
+    manifest = artefact.manifest(here.facts.blobs, version.manifest)
+    assert list(manifest["parts"]) == ["model.onnx"]
+    proved = manifest["facts"]["translated"]
+    assert proved["from"] == "torch" and proved["max_difference"] < 1e-5 and proved["n_rows"] > 500
     code = (
         "import sys\nfrom pathlib import Path\nfrom incumbent import config\nfrom incumbent.runtimes import artefact\n"
         "from incumbent.storage.opening import open_blobs\n"
@@ -129,6 +132,8 @@ def test_torchscript_is_a_version_if_it_is_trusted(project: Open, tmp_path: Path
     version = here.register(tmp_path / "network.pt", trust=True)
     assert (version.runtime, version.serves) == ("onnx", "model.onnx")
     assert version.description.startswith("network.pt (sha256 ")
+    facts = artefact.manifest(here.facts.blobs, version.manifest)["facts"]
+    assert facts["translated"]["from"] == "torchscript"
     told(here, version)
 
 
@@ -140,6 +145,19 @@ def test_logits_from_a_file_are_refused_as_those_in_memory(project: Open, tmp_pa
         with pytest.raises(ArtefactRefused, match=r"^row 0: the network gives .* torch.nn.Softmax\(dim=1\)\)$"):
             here.register(given, trust=True)
     assert not here.roles().versions
+
+
+def test_a_program_that_takes_all_memory_is_refused(project: Open, tmp_path: Path, torch: Any) -> None:
+    """Its process may have versions.memory_mb beside PyTorch itself."""
+
+    class Greedy(torch.nn.Module):  # type: ignore[misc,name-defined]
+        def forward(self, x: torch.Tensor) -> torch.Tensor:  # type: ignore[name-defined]
+            much = torch.zeros([4_000, 1_000, 1_000])  # 16 GB, of which nothing is written
+            return torch.sigmoid(x[:, :1] + much[0, 0, 0])
+
+    (tmp_path / "network.pt").write_bytes(scripted(torch, Greedy()))
+    with pytest.raises(ArtefactRefused, match=r"memory"):
+        project().register(tmp_path / "network.pt", trust=True)
 
 
 class Hostile:

@@ -78,6 +78,18 @@ def test_people_become_a_version_that_answers_nobody(project: Project) -> None:
         project.predict(version.name, {**columns, "weight": columns["weight"] + 1})
 
 
+def test_rows_of_a_unit_belong_together(project: Project) -> None:
+    """A study knows which rows are of one customer, by a number that names nobody; pages do not read it."""
+    of = project.people.start(n=300, twice=0.2, now=NOW)
+    blocks = project.people.gold(of).blocks
+    assert blocks is not None and len(blocks) == 300
+    assert "customer" not in project.facts.blobs.get(of.gold).decode()
+    assert b"blocks" not in project.facts.blobs.get(of.rows)
+    labelled(project, of, 0.1)
+    measured = project.people.measured()
+    assert measured.blocks is not None and len(set(measured.blocks)) == len(set(blocks)) < 300
+
+
 def test_a_study_ends_once(project: Project) -> None:
     """And takes nothing more; the next one is another."""
     of = project.people.start(n=120, now=NOW)

@@ -14,7 +14,7 @@ from incumbent.records import Column, Signature, Version
 from incumbent.runtimes import artefact, frames, kinds, schema
 from incumbent.runtimes.base import Opening
 
-catboost = pytest.importorskip("catboost", reason="catboost is an extra of 270 MB, which `make test` does not install")
+catboost = pytest.importorskip("catboost", reason="catboost is an extra of 270 MB, which `make extras` installs")
 
 NUMBERS = ("hour", "temp", "precip")
 SETTINGS: dict[str, Any] = {"iterations": 8, "depth": 3, "verbose": False, "allow_writing_files": False}

@@ -18,6 +18,7 @@ from incumbent.runtimes import kinds
         ("xgboost.core", "Booster", "xgboost"),
         ("xgboost.sklearn", "XGBClassifier", "xgboost"),
         ("catboost.core", "CatBoostClassifier", "catboost"),
+        ("torch.nn.modules.module", "Module", "torch"),
         ("sklearn.pipeline", "Pipeline", "sklearn"),
         ("task", "Mine", "sklearn"),
     ],
@@ -28,7 +29,10 @@ def test_a_model_says_itself_what_it_is(module: str, name: str, runtime: str) ->
     assert kinds.runtime_of(b"bytes") == "onnx"
 
 
-@pytest.mark.parametrize("target", sorted({*kinds.PACKERS.values(), *kinds.LOADERS.values(), *kinds.TWINS.values()}))
+ENTRIES = {*kinds.PACKERS.values(), *kinds.LOADERS.values(), *kinds.TWINS.values(), *kinds.NETWORKS.values()}
+
+
+@pytest.mark.parametrize("target", sorted({*ENTRIES, kinds.NETWORK, kinds.TRANSLATE, kinds.PROOF}))
 def test_every_entry_names_a_function(target: str) -> None:
     """Of a module of ours; those of extras where their package is installed."""
     module, name = target.split(":")
@@ -43,7 +47,9 @@ def test_what_is_in_no_table_is_refused() -> None:
         kinds.runtime_in(kinds.PACKERS, "magic")
 
 
-@pytest.mark.parametrize(("package", "extra"), [("xgboost", "xgboost"), ("catboost", "catboost"), ("sklearn", "all")])
+@pytest.mark.parametrize(
+    ("package", "extra"), [("xgboost", "xgboost"), ("catboost", "catboost"), ("torch", "torch"), ("sklearn", "all")]
+)
 def test_a_package_that_is_missing_is_named_with_its_extra(
     monkeypatch: pytest.MonkeyPatch, package: str, extra: str
 ) -> None:

@@ -53,6 +53,17 @@ def test_no_events_reach_a_tolerated_rate() -> None:
     assert share.upper_rate_sequence(0, 0) == share.upper_rate_sequence(7, 7) == 1.0
 
 
+def test_a_clustered_share_is_no_surer_than_its_rows() -> None:
+    """Rows that say as much as rows by themselves have Wilson's interval; those that say less have a wider one."""
+    plain = share.wilson(90, 100)
+    same = share.clustered(0.9, 100, 10_000, 0.0)
+    assert (same.lower, same.upper) == (pytest.approx(plain.lower), pytest.approx(plain.upper))
+    wider = share.clustered(0.9, 100, 20, 0.06)
+    assert wider.lower < plain.lower and wider.upper > plain.upper
+    assert share.clustered(0.9, 100, 5, 0.06).lower < wider.lower
+    assert share.clustered(1.0, 100, 20, 0.0).lower == pytest.approx(share.wilson(20, 20).lower)
+
+
 @pytest.mark.parametrize(("events", "n", "alpha"), [(-1, 5, 0.05), (6, 5, 0.05), (0, 0, 0.05), (1, 5, 1.0)])
 def test_impossible_counts_are_refused(events: int, n: int, alpha: float) -> None:
     """The message says what was found."""

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from incumbent.errors import NotEnoughData
 from incumbent.stats import metrics
@@ -138,3 +139,91 @@ def test_what_people_reach_is_told_in_the_tasks_metric_or_not_at_all() -> None:
     )  # fmt: skip
     other = people.reached("v2", "people", 5, metrics.get("log_loss", "binary"), one)
     assert other.numbers["value"] is None and other.numbers["reached"]["value"] == 0.9
+
+
+# --- rows that belong together
+
+
+def units(draw: np.random.Generator, n: int = 40) -> np.ndarray:
+    """The unit of each row: 5 to 35 rows each."""
+    return np.repeat(np.arange(n), draw.integers(5, 36, n))
+
+
+def wrong_by_unit(draw: np.random.Generator, of: np.ndarray, share: float, rho: float = 0.2) -> np.ndarray:
+    """Errors whose share varies from unit to unit: a beta of this mean, two rows of one unit correlate by rho."""
+    spread = (1 - rho) / rho
+    each = draw.beta(share * spread, (1 - share) * spread, of.max() + 1)
+    return (draw.random(len(of)) < each[of]).astype(float)
+
+
+def test_the_interval_covers_what_people_reach_where_rows_belong_together() -> None:
+    """600 studies of 40 units: 95 % of the intervals hold it but for luck (≥ 552 by the binomial 99.9 % bound, less 2
+    points for the normal law of 40 means); row by row it is less than three in four."""
+    draw = np.random.default_rng(1)
+    held = row_by_row = 0
+    for _ in range(600):
+        of = units(draw)
+        losses = wrong_by_unit(draw, of, 0.15)
+        found, plain = people.interval(losses, ACCURACY, of), people.interval(losses, ACCURACY)
+        assert found.lower is not None and found.upper is not None
+        assert plain.lower is not None and plain.upper is not None
+        held += found.lower <= 0.85 <= found.upper
+        row_by_row += plain.lower <= 0.85 <= plain.upper
+    assert held >= int(stats.binom.ppf(0.001, 600, 0.93))
+    assert row_by_row < 450
+
+
+def test_the_interval_of_numbers_covers_too() -> None:
+    """Squared errors with a part that all rows of a unit share: their mean is 2."""
+    draw = np.random.default_rng(2)
+    held = 0
+    for _ in range(400):
+        of = units(draw)
+        losses = (draw.normal(size=of.max() + 1)[of] + draw.normal(size=len(of))) ** 2
+        found = people.interval(losses, SQUARED, of)
+        assert found.lower is not None and found.upper is not None
+        held += found.lower <= 2.0 <= found.upper
+    assert held >= int(stats.binom.ppf(0.001, 400, 0.93))
+
+
+def test_units_of_one_row_change_nothing() -> None:
+    """Each row by itself is a unit by itself."""
+    answers, gold = [[a(float(i % 10 > 0))] for i in range(100)], [1.0] * 100
+    plain = people.measure(answers, gold, {}, ACCURACY, 2)
+    alone = people.measure(answers, gold, {}, ACCURACY, 2, blocks=range(100))
+    assert (alone.blocks, alone.people) == (None, plain.people)
+    assert people.numbers_of(alone)["n_units"] is None
+
+
+def test_people_who_never_err_are_as_sure_as_there_are_units() -> None:
+    """Without an error nothing tells how alike the rows of a unit are: ten units count as ten rows. Of one unit with
+    some errors nothing is known."""
+    found = people.interval(np.zeros(200), ACCURACY, np.repeat(np.arange(10), 20))
+    ten = people.interval(np.zeros(10), ACCURACY)
+    assert (found.value, found.lower, found.upper) == (1.0, ten.lower, 1.0)
+    one = people.interval(np.array([1.0] * 5 + [0.0] * 15), ACCURACY, np.zeros(20, dtype=np.int64))
+    assert (one.value, one.lower, one.upper) == (0.75, None, None)
+
+
+def test_units_are_told_and_hold_for_each_person_and_for_their_agreement() -> None:
+    """Two persons, ten rows a unit, who err on whole units: every interval is wider than row by row."""
+    draw = np.random.default_rng(3)
+    of = np.repeat(np.arange(40), 10)
+    wrong = [np.repeat(draw.random(40) < 0.2, 10) for _ in range(2)]
+    truth = draw.integers(0, 2, 400)
+    answers = [
+        [a(float(truth[i] != wrong[0][i])), a(float(truth[i] != wrong[1][i]), "ben", 2)] for i in range(400)
+    ]
+    gold = [float(one) for one in truth]
+    found = people.measure(answers, gold, {}, ACCURACY, 2, blocks=of.tolist())
+    plain = people.measure(answers, gold, {}, ACCURACY, 2)
+
+    def widths(measured: people.Measured) -> list[float]:
+        assert measured.agreement is not None
+        ends = [(one.lower, one.upper) for one in (measured.people, *measured.by_reviewer.values())]
+        ends.append((measured.agreement.lower, measured.agreement.upper))
+        return [high - low for low, high in ends if low is not None and high is not None]
+
+    assert all(wide > 2 * narrow for wide, narrow in zip(widths(found), widths(plain), strict=True))
+    assert "These rows are of 40 units; rows of one belong together" in " ".join(people.lines(found))
+    assert people.numbers_of(found)["n_units"] == 40

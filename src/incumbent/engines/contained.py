@@ -4,6 +4,7 @@ In: the configuration, and a version of our ledger or the bytes of a part. Out: 
 It is no engine: the judges ask it, with much patience; the answering path has `worker`.
 """
 
+import json
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -23,11 +24,12 @@ from incumbent.runtimes import artefact, kinds
 from incumbent.runtimes.base import Columns, Floats, Opening, Predictor, Remote, n_rows
 from incumbent.runtimes.folder import write_files
 from incumbent.runtimes.network import Given
+from incumbent.runtimes.proof import Twin
 from incumbent.storage.opening import open_blobs
 
 PATIENCE_MS = 120_000.0
 _CHUNK = 10_000
-_TRANSLATED = "translated.onnx"
+_TRANSLATED, _PROVED = "translated.onnx", "proved.json"
 
 
 class Contained:
@@ -94,7 +96,7 @@ def open_contained(config: Config, manifest: str, runtime: str) -> Contained:
     return Contained(_worker("the version", config, open_in_child, (config, manifest)), runtime)
 
 
-def translated(config: Config, given: Given, signature: Signature, sample: Columns) -> bytes:
+def translated(config: Config, given: Given, signature: Signature, sample: Columns) -> Twin:
     """The ONNX of a network of PyTorch that came from outside: it is read, asked, translated and proved equal in a
     process of its own, which is gone before this returns. Raises ArtefactRefused, also when that process ended or hung,
     MissingExtra without PyTorch."""
@@ -104,22 +106,25 @@ def translated(config: Config, given: Given, signature: Signature, sample: Colum
     with tempfile.TemporaryDirectory(prefix="incumbent-") as scratch:
         folder = Path(scratch) / "network"
         write_files(folder, dict(given.files))
-        arguments = (given.runtime, folder, Path(scratch) / _TRANSLATED, signature, sample, config.versions.memory_mb)
+        arguments = (given.runtime, folder, Path(scratch), signature, sample, config.versions.memory_mb)
         try:
             Worker("the network", translate_in_child, arguments, start_s=PATIENCE_MS / 1e3).close()
         except PredictError as error:
             raise ArtefactRefused(f"it was tried in a process of its own, and failed there: {error}") from error
-        return (Path(scratch) / _TRANSLATED).read_bytes()
+        content = (Path(scratch) / _TRANSLATED).read_bytes()
+        return Twin(content, **json.loads((Path(scratch) / _PROVED).read_text()))
 
 
 def translate_in_child(
     runtime: str, folder: Path, target: Path, signature: Signature, sample: Columns, memory_mb: int
 ) -> Predictor:
-    """In the child: translate what lies in the folder, and write it."""
+    """In the child: translate what lies in the folder, and write it into `target`, with what was proved of it."""
     opens, translate = kinds.callable_at(kinds.NETWORKS[runtime]), kinds.callable_at(kinds.TRANSLATE)
     limit_memory(memory_mb)  # beside PyTorch itself
     network: Predictor = opens(folder, signature)
-    target.write_bytes(translate(network, sample).content)
+    twin: Twin = translate(network, sample)
+    (target / _TRANSLATED).write_bytes(twin.content)
+    (target / _PROVED).write_text(json.dumps({"max_difference": twin.max_difference, "n_rows": twin.n_rows}))
     return network
 
 

@@ -32,11 +32,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """What no page reads: the signature of the rows, their times, and their labels as far as they were known."""
+    """What no page reads: the signature of the rows, their times, their labels as far as they were known, and a number
+    for the unit of each (None: each row stands for itself)."""
 
     signature: Signature
     at: tuple[Micros, ...]
     labels: tuple[Label | None, ...]
+    blocks: tuple[int, ...] | None = None
 
 
 class People:
@@ -120,8 +122,9 @@ class People:
         left = study.unsettled(of, *self._said(of))
         labels = [None if label is None else self._value(of, label) for label in gold.labels]
         return step.measure(
-            answers, labels, settled, self.project.metric, len(of.classes), unsettled=len(left), seed=of.seed
-        )
+            answers, labels, settled, self.project.metric, len(of.classes), unsettled=len(left), seed=of.seed,
+            blocks=gold.blocks,
+        )  # fmt: skip
 
     def finish(self, name: str | None = None, *, now: Micros | None = None) -> tuple[Version, Measured]:
         """End a study, and register its people as a version: a lookup of their first answers, which answers nobody."""
@@ -255,13 +258,19 @@ class People:
         labels = [
             label if known < now else None for label, known in zip(drawn.labels(), drawn.known_at.tolist(), strict=True)
         ]
-        gold = {"signature": signatures.to_json(signature), "at": drawn.at.tolist(), "labels": labels}
+        units = drawn.units()
+        gold = {"signature": signatures.to_json(signature), "at": drawn.at.tolist(), "labels": labels,
+                "blocks": None if units is None else units.tolist()}  # fmt: skip
         return items, json.dumps(gold, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
     def gold(self, of: Study) -> Gold:
         """What no page reads."""
         found = json.loads(self.project.facts.blobs.get(of.gold))
-        return Gold(signatures.from_json(found["signature"]), tuple(found["at"]), tuple(found["labels"]))
+        blocks = found.get("blocks")  # studies of before have none
+        return Gold(
+            signatures.from_json(found["signature"]), tuple(found["at"]), tuple(found["labels"]),
+            None if blocks is None else tuple(blocks),
+        )  # fmt: skip
 
     def _said(self, of: Study) -> tuple[list[Any], list[Any]]:
         log = self.project.facts.log

@@ -160,8 +160,8 @@ class Project:
         trust: bool = False,
         now: Micros | None = None,
     ) -> Version:
-        """Store a fitted model (an estimator, a Booster, the bytes of an ONNX model, a `Rule`) as the next version; or
-        what lies at a path (`bringing.bring`), where `trust` is your word for a pickle or a folder of code.
+        """Store a fitted model (an estimator, a Booster, a torch.nn.Module, the bytes of an ONNX model, a `Rule`) as
+        the next version; or what lies at a path (`bringing.bring`), where `trust` is your word for what can run code.
 
         `rows` are the rows that it was trained on: they give the signature, the golden rows, the profile and the
         sample on which a compiled twin is proved equal. Raises DataError for rows that cannot be used and

@@ -17,6 +17,7 @@ from incumbent.records import Json, Micros, Signature, Version
 from incumbent.runtimes import artefact, kinds, schema
 from incumbent.runtimes.base import Columns, Remote
 from incumbent.runtimes.network import Script, Weights
+from incumbent.runtimes.proof import Twin
 from incumbent.runtimes.rule import Rule
 from incumbent.stats import drift
 
@@ -71,8 +72,14 @@ def draft(
     sample = _spread(trained, 4_000)
     columns = sample.columns(signature)
     runtime = runtime or kinds.runtime_of(model)
+    facts: dict[str, Json] = {
+        "n_rows": len(trained), "since": int(trained.at[0]), "until": int(trained.at[-1]), "recipe": recipe
+    }  # fmt: skip
     if isinstance(model, Script | Weights) or runtime == "torch":
-        model, runtime = _as_onnx(project, model, signature, columns), "onnx"
+        twin = _as_onnx(project, model, signature, columns)
+        given = model.runtime if isinstance(model, Script | Weights) else runtime
+        facts["translated"] = {"from": given, "max_difference": twin.max_difference, "n_rows": twin.n_rows}
+        model, runtime = twin.content, "onnx"
     saved = artefact.save(
         project.facts.blobs,
         model,
@@ -82,7 +89,7 @@ def draft(
         versions=project.config.versions,
         profile=_profile(trained.columns(signature), signature),
         schema=schema.of(trained.training_frame()).to_json(),
-        facts={"n_rows": len(trained), "since": int(trained.at[0]), "until": int(trained.at[-1]), "recipe": recipe},
+        facts=facts,
         contain=containing(project.config),
         remote=Remote(project.config.baseline),
     )
@@ -100,14 +107,14 @@ def draft(
     )
 
 
-def _as_onnx(project: "Project", model: Any, signature: Signature, sample: Columns) -> bytes:
+def _as_onnx(project: "Project", model: Any, signature: Signature, sample: Columns) -> Twin:
     """A network of PyTorch as ONNX, proved equal on these rows: here where it is a module in our own memory, in a
     process of its own where it came from a file."""
     if isinstance(model, Script | Weights):
         return translated(project.config, model, signature, sample)
     network = kinds.callable_at(kinds.NETWORK)(model, signature)
-    content: bytes = kinds.callable_at(kinds.TRANSLATE)(network, sample).content
-    return content
+    twin: Twin = kinds.callable_at(kinds.TRANSLATE)(network, sample)
+    return twin
 
 
 def _spread(rows: Rows, most: int) -> Rows:

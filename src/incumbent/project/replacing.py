@@ -65,7 +65,7 @@ def gate(people: "People", candidate: str, whom: str, now: Micros) -> Evidence:
     evidence = gating.judge(
         step.people_losses(measured.comparisons, by, len(of.classes)),
         step.model_losses(measured.comparisons, output, by),
-        None, rules, candidate, reference, now,
+        measured.blocks, rules, candidate, reference, now,
     )  # fmt: skip
     if flattered:
         said = f"{evidence.sentence} Its rows may have been trained on, which flatters {candidate}."
@@ -82,17 +82,16 @@ def _against_study(people: "People", name: str, reference: str, now: Micros) -> 
     theirs = step.people_losses(measured.comparisons, by, len(of.classes))
     model = step.model_losses(measured.comparisons, output, by)
     found = step_replacing.verdict(
-        theirs, model, settings.margin, relative=not of.classes, min_rows=settings.min_rows
+        theirs, model, settings.margin, relative=not of.classes, min_rows=settings.min_rows, blocks=measured.blocks
     )
     baseline = project.roles().baseline
     naive_value = None
     if baseline is not None and baseline != name:
-        naive_value = step.interval(
-            step.model_losses(measured.comparisons, _output(people, baseline, of, now)[0], by), by
-        )
+        naive = step.model_losses(measured.comparisons, _output(people, baseline, of, now)[0], by)
+        naive_value = step.interval(naive, by, measured.blocks)
     return step_replacing.evidence(
-        name, reference, now, by.name, measured.gold, measured.people, step.interval(model, by), found,
-        settings.margin, baseline=naive_value, measured=measured, flattered=flattered,
+        name, reference, now, by.name, measured.gold, measured.people, step.interval(model, by, measured.blocks),
+        found, settings.margin, baseline=naive_value, measured=measured, flattered=flattered,
     )  # fmt: skip
 
 

@@ -100,6 +100,13 @@ class Rows:
             return season_blocks(len(steps), max(task.season, 1))[step] if len(steps) else step
         return self._local_days()
 
+    def units(self) -> npt.NDArray[np.int64] | None:
+        """(n,) a number for the unit of each row (`task.unit`; the group of `gate.block = "group"`), whose rows belong
+        together; None where none is named."""
+        gate = self.config.gate
+        column = (gate.block_column if gate.block == "group" else "") or self.config.task.unit
+        return self._groups(column) if column else None
+
     def days(self) -> npt.NDArray[np.str_] | None:
         """(n,) the local day of each row as an ISO date, to name a broken one; None where rows have no time."""
         if not self.config.task.time:

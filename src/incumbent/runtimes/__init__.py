@@ -7,6 +7,8 @@
     rule linear onnx lightgbm  predictors that the answering path runs: numpy, onnxruntime, LightGBM's C library
     sklearn     a fitted scikit-learn-like estimator, stored with skops or (by opt-in) pickle (judging path)
     xgboost catboost  their own files, which hold no code (judging path, or in a worker)
+    torch safetensors  a network of PyTorch as ONNX, and weights in the module that code builds (judging path)
+    network     TorchScript or weights in a file, looked at before PyTorch sees them
     pyfunc      a folder of somebody's code, by opt-in, in a worker only
     endpoint    a system behind an address, asked over HTTP (in a worker, on the answering path)
     said        what other systems say, as probabilities or numbers

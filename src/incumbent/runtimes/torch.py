@@ -349,4 +349,6 @@ def _quietly() -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [""])[0][:200]
+    """What an error says in one line; TorchScript's says it last."""
+    lines = str(error).strip().splitlines() or [""]
+    return lines[-1 if "TorchScript interpreter" in lines[0] else 0][:200]

@@ -55,6 +55,7 @@ def krippendorff(
     level: float = 0.95,
     n_resamples: int = 1000,
     seed: int = 0,
+    blocks: Sequence[int] | None = None,
 ) -> Agreement:
     """Alpha = 1 - D_observed / D_expected for nominal or interval labels; None is no label.
 
@@ -63,8 +64,9 @@ def krippendorff(
 
         D_observed = (1/n) Σ_u Σ_{i≠j in u} δ²(i, j) / (v_u - 1)        D_expected = Σ_{i≠j} δ²(i, j) / (n (n - 1))
 
-    The interval resamples items (percentiles). Raises DataError where no item has two labels, or all labels are the
-    same: alpha is undefined there, and neither 0 nor 1 would be true.
+    The interval resamples items (percentiles), or whole `blocks` of items that belong together, one number an item: the
+    cluster bootstrap (Field & Welsh, Journal of the Royal Statistical Society B 69, 2007). Raises DataError where no
+    item has two labels, or all labels are the same: alpha is undefined there, and neither 0 nor 1 would be true.
 
     >>> result = krippendorff([["a", "a"], ["b", "b"], ["a", "b"], ["b", "b"], ["a", "a"]])
     >>> round(result.alpha, 3), result.agreement
@@ -73,7 +75,8 @@ def krippendorff(
     0.956
     """
     labelled = [[label for label in item if label is not None] for item in items]
-    paired = [labels for labels in labelled if len(labels) > 1]
+    kept = [place for place, labels in enumerate(labelled) if len(labels) > 1]
+    paired = [labelled[place] for place in kept]
     names = sorted({name for labels in paired for name in labels}, key=repr)
     if len(names) < 2:
         raise DataError(
@@ -86,7 +89,8 @@ def krippendorff(
     alpha_of = _nominal if metric == "nominal" else _interval
     found = alpha_of(table)
     generator = np.random.default_rng(seed)
-    draws = [alpha_of(table[generator.integers(0, len(table), len(table))]) for _ in range(n_resamples)]
+    of = _rows_of(np.arange(len(kept)) if blocks is None else np.asarray(blocks)[kept])
+    draws = [alpha_of(table[_drawn(of, generator)]) for _ in range(n_resamples)]
     defined = [draw for draw in draws if not math.isnan(draw)]  # one label only is left in the others
     lower, upper = np.quantile(defined or [found], [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
     prevalence = float(counts.sum(axis=0).max() / counts.sum())
@@ -139,6 +143,17 @@ def reviewer_noise(items: Sequence[Sequence[float]]) -> float:
         raise DataError("found no item with two numbers, expected some that two people answered")
     within = math.fsum(float(np.square(item - item.mean()).sum()) for item in paired)
     return math.sqrt(within / sum(len(item) - 1 for item in paired))
+
+
+def _rows_of(blocks: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    """The rows of each block."""
+    _, index = np.unique(blocks, return_inverse=True)
+    return np.split(np.argsort(index, kind="stable"), np.cumsum(np.bincount(index))[:-1])
+
+
+def _drawn(of: list[npt.NDArray[np.int64]], generator: np.random.Generator) -> npt.NDArray[np.int64]:
+    picked = generator.integers(0, len(of), len(of))
+    return picked if all(len(one) == 1 for one in of) else np.concatenate([of[i] for i in picked])
 
 
 def _equal(counts: npt.NDArray[np.float64]) -> tuple[float, float]:

@@ -5,6 +5,7 @@ time), in numbers and in sentences. Whether a model is as good is `replacing`'s.
 
 People give labels, no probabilities: classes are compared by accuracy whatever the task's metric is, numbers by it.
 Where the gold comes from the same people, each answer is held against what the others said: nobody judges themselves.
+Rows of one unit (a customer, a day) may belong together: `blocks` says which, and every interval then counts units.
 """
 
 import math
@@ -20,10 +21,11 @@ from incumbent.errors import DataError, NotEnoughData
 from incumbent.records import Evidence, Json, Micros
 from incumbent.runtimes.base import Floats
 from incumbent.stats import metrics
-from incumbent.stats.agreement import Agreement, krippendorff, read_accuracy, reviewer_error, reviewer_noise
+from incumbent.stats.agreement import Agreement, Level, krippendorff, read_accuracy, reviewer_error, reviewer_noise
 from incumbent.stats.compare import paired
 from incumbent.stats.metrics import Metric
-from incumbent.stats.share import wilson
+from incumbent.stats.share import clustered, wilson
+from incumbent.steps.baseline.held import Ints
 
 ALPHA = 0.05
 GOOD = 0.95
@@ -74,7 +76,8 @@ class Measured:
 
     `ceiling` is what a perfect model would read against labels of these people: for classes 1 - error of a person, for
     squared errors the square of their noise; `reads` is what a true .95 model would read. `task` is the task's own
-    metric of people where their labels suffice for it. `seconds` are the median and the sum a 1,000 rows.
+    metric of people where their labels suffice for it. `seconds` are the median and the sum a 1,000 rows. `blocks` is
+    the unit of each row that was compared, None where each stands for itself.
     """
 
     metric: str
@@ -92,6 +95,7 @@ class Measured:
     n_answers: int
     unsettled: int
     task: Mapping[str, float]
+    blocks: Ints | None = None
 
 
 def judged_by(metric: Metric) -> Metric:
@@ -155,8 +159,10 @@ def measure(
     *,
     unsettled: int = 0,
     seed: int = 0,
+    blocks: Sequence[int] | None = None,
 ) -> Measured:
-    """What people reach; `metric` is the task's. `n_classes` is 0 for numbers.
+    """What people reach; `metric` is the task's. `n_classes` is 0 for numbers. `blocks` has the unit of each item: rows
+    of one may depend on each other, units may not.
 
     Raises NotEnoughData where no answer can be held against anything: no labels, and no item that two people answered.
     """
@@ -167,7 +173,7 @@ def measure(
             f"found {sum(map(len, answers)):,} answers and nothing to hold them against, expected labels (load gives "
             "none for these rows) or items that two people answered: let a second person label"
         )
-    agreement, between = _agreement(answers, n_classes, seed)
+    agreement, between = _agreement(answers, n_classes, seed, blocks)
     error = None if agreement is None or not n_classes else reviewer_error(agreement.agreement, n_classes)
     if source == "labels" and n_classes:
         error = float(np.mean([one.said != one.truth for one in held]))
@@ -176,8 +182,8 @@ def measure(
     return Measured(
         by.name,
         source,
-        interval(people_losses(held, by, n_classes), by),
-        {name: interval(people_losses(_of(held, name), by, n_classes), by) for name in names},
+        _reached(held, by, n_classes, blocks),
+        {name: _reached(_of(held, name), by, n_classes, blocks) for name in names},
         tuple(held),
         agreement,
         between,
@@ -189,20 +195,36 @@ def measure(
         sum(map(len, answers)),
         unsettled,
         _own_metric(metric, by, source, held, n_classes),
+        blocks_of(held, blocks),
     )
+
+
+def _reached(held: Sequence[Comparison], by: Metric, n_classes: int, blocks: Sequence[int] | None) -> Interval:
+    return interval(people_losses(held, by, n_classes), by, blocks_of(held, blocks))
+
+
+def blocks_of(held: Sequence[Comparison], blocks: Sequence[int] | None) -> Ints | None:
+    """The unit of each row of `people_losses`; None where no two rows share one."""
+    if blocks is None:
+        return None
+    found = np.array([blocks[item] for item in sorted({one.item for one in held})], dtype=np.int64)
+    return None if len(np.unique(found)) == len(found) else found
 
 
 def _of(held: Sequence[Comparison], reviewer: str) -> list[Comparison]:
     return [one for one in held if one.reviewer == reviewer]
 
 
-def _agreement(answers: Sequence[Sequence[Answer]], n_classes: int, seed: int) -> tuple[Agreement | None, str]:
+def _agreement(
+    answers: Sequence[Sequence[Answer]], n_classes: int, seed: int, blocks: Sequence[int] | None
+) -> tuple[Agreement | None, str]:
     """Between people where two answered the same items; of one person with themselves where nobody else did."""
     between = [list({one.reviewer: one.value for one in said}.values()) for said in answers]
     within = [[one.value for one in said] for said in answers]
     for what, items in (("people", between), ("one person", within)):
         try:
-            return krippendorff(items, metric="nominal" if n_classes else "interval", seed=seed), what
+            level: Level = "nominal" if n_classes else "interval"
+            return krippendorff(items, metric=level, seed=seed, blocks=blocks), what
         except DataError:  # no such doubles, or one label only: alpha is undefined
             continue
     return None, ""
@@ -258,16 +280,19 @@ def _by_item(held: Sequence[Comparison], losses: Floats) -> Floats:
     return np.array([math.fsum(of[item]) / len(of[item]) for item in sorted(of)])
 
 
-def interval(losses: Floats, by: Metric) -> Interval:
-    """The metric of some rows with its 95 % interval: Wilson's for shares, else Student's t of the mean loss."""
+def interval(losses: Floats, by: Metric, blocks: Ints | None = None) -> Interval:
+    """The metric of some rows with its 95 % interval: Wilson's for shares, else Student's t of the mean loss; by the
+    means of `blocks` where rows belong together."""
     of_mean = by.of_mean_loss or float
     n = len(losses)
-    if by.high == 1.0 and bool(np.isin(losses, (0.0, 1.0)).all()):
-        share = wilson(int(losses.sum()), n)
+    found = paired(losses, np.zeros(n), blocks=blocks, alpha=ALPHA / 2)
+    known = math.isfinite(found.standard_error)
+    if by.high == 1.0 and bool(np.isin(losses, (0.0, 1.0)).all()) and (known or blocks is None):
+        wrong = int(losses.sum())
+        share = wilson(wrong, n) if blocks is None else clustered(wrong / n, n, found.n_blocks, found.standard_error)
         ends = sorted((of_mean(share.lower), of_mean(share.upper)))
         return Interval(of_mean(share.share), ends[0], ends[1], n)
-    found = paired(losses, np.zeros(n), alpha=ALPHA / 2)
-    if not math.isfinite(found.standard_error):
+    if not known:
         return Interval(of_mean(found.gain), None, None, n)
     ends = sorted(of_mean(min(max(bound, by.low), by.high)) for bound in (found.lower, found.upper))
     return Interval(of_mean(found.gain), ends[0], ends[1], n)
@@ -302,6 +327,7 @@ def numbers_of(measured: Measured) -> dict[str, Json]:
     """What people measure as the JSON of evidence and `--json`."""
     agreed = measured.agreement
     return {
+        "n_units": None if measured.blocks is None else len(np.unique(measured.blocks)),
         "n_answers": measured.n_answers, "unsettled": measured.unsettled, "task_metric": dict(measured.task),
         "by_reviewer": {name: one.to_dict() for name, one in measured.by_reviewer.items()},
         "agreement": None if agreed is None else {
@@ -318,6 +344,9 @@ def lines(measured: Measured, cost_per_hour: float = 0.0) -> list[str]:
     """What people measure, in sentences."""
     against = "the labels of these rows" if measured.gold == "labels" else "what other people said of the same rows"
     told = [f"People: {measured.metric} {said(measured.people)} on {measured.people.n:,} rows, against {against}."]
+    if measured.blocks is not None:
+        units = len(np.unique(measured.blocks))
+        told.append(f"These rows are of {units:,} units; rows of one belong together, so the intervals count units.")
     told += [f"They reach {name} {value:.4g} by the task's own metric, with labels as certainties."
              for name, value in measured.task.items()]  # fmt: skip
     if len(measured.by_reviewer) > 1:

@@ -11,6 +11,7 @@ from incumbent.records import Evidence, Json, Micros
 from incumbent.runtimes.base import Floats
 from incumbent.stats.compare import paired, rows_needed
 from incumbent.stats.share import difference
+from incumbent.steps.baseline.held import Ints
 from incumbent.steps.baseline.people import ALPHA, Interval, Measured, numbers_of, said
 
 AUTOMATE, ASSIST, NOT_YET = "automate", "assist", "not_yet"
@@ -30,18 +31,22 @@ class Verdict:
     too_few: bool = False
 
 
-def verdict(people: Floats, model: Floats, margin: float, *, relative: bool, min_rows: int) -> Verdict:
+def verdict(
+    people: Floats, model: Floats, margin: float, *, relative: bool, min_rows: int, blocks: Ints | None = None
+) -> Verdict:
     """Is the model not inferior to people on the same rows, by more than `margin` of the loss at 95 %?
 
     `relative`: the margin is a share of people's loss, tested as the one mean of (1 + margin)·people - model, so that
-    it needs no estimate of its own (Hauschke et al., Statistics in Medicine 18, 1999). Paired row by row.
+    it needs no estimate of its own (Hauschke et al., Statistics in Medicine 18, 1999). Paired row by row, or unit by
+    unit where rows of one label of `blocks` belong together.
 
         automate   the lower bound of gain + margin is above 0
         not_yet    the upper bound of the gain is below 0 (shown worse), or fewer than `min_rows` rows
         assist     neither is shown
     """
     allowed = people * (1.0 + margin) if relative else people + margin
-    found, plain = paired(allowed, model, alpha=ALPHA), paired(people, model, alpha=ALPHA)
+    found = paired(allowed, model, blocks=blocks, alpha=ALPHA)
+    plain = paired(people, model, blocks=blocks, alpha=ALPHA)
     known = math.isfinite(plain.standard_error) and math.isfinite(found.standard_error)
     base = Verdict(
         ASSIST, plain.gain, plain.lower if known else None, plain.upper if known else None, len(people)
