@@ -242,6 +242,9 @@ class TrialChecks(OpenedLog):
         log.append_outcomes([learnt("d", 0, T0 - 2)])
         score(log, default=20)
         assert looked(log, plan).arms["challenger"].moments["loss"].z == 9
+        log.append_outcomes([learnt("a", 0, T0 - 2), learnt("b", 0, T0 + 1)])
+        score(log, default=8)
+        assert looked(log, plan).arms["challenger"].moments["loss"].z == (8 + 4 + 20) // 3
         capped = replace(plan, measures=(SumMeasure("loss", cap=3),))
         assert looked(log, capped).arms["challenger"].moments["loss"] == Moments(2, 2, 6, 2, 18, 6, 3, 9, 3, 9, 1)
 
