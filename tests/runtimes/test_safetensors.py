@@ -2,6 +2,8 @@
 
 import json
 import struct
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,15 @@ import torch
 def build(config):
     return torch.nn.Sequential(torch.nn.Linear(2, config.get("hidden", 3)), torch.nn.Linear(config.get("hidden", 3), 1))
 """
+
+
+@pytest.fixture(autouse=True)
+def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What lies beside predictor.py can be imported where that is: here it must not stay so."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", sys.dont_write_bytecode)
+    yield
+    sys.modules.pop("predictor", None)
 
 
 def state(hidden: int = 3, **more: Any) -> dict[str, Any]:
