@@ -87,11 +87,11 @@ def took(call: Callable[[], object]) -> tuple[float, float]:
 
 
 @contextmanager
-def opened(where: str | None) -> Iterator[Log]:
-    """An empty log."""
+def opened(where: str | None) -> Iterator[tuple[Log, Callable[[], object]]]:
+    """An empty log, and what the store does by itself a while after much was loaded: PostgreSQL looks at its tables."""
     if where is None or "://" not in where:
         with TemporaryDirectory(dir=where) as name, closing(open_log(Path(name), Store())) as log:
-            yield log
+            yield log, log.tidy
         return
     import psycopg
 
@@ -99,8 +99,8 @@ def opened(where: str | None) -> Iterator[Log]:
 
     schema = f"benchmark_{uuid4().hex}"
     try:
-        with closing(postgres.open_log(where, schema, Store())) as log:
-            yield log
+        with closing(postgres.open_log(where, schema, Store())) as log, psycopg.connect(where, autocommit=True) as own:
+            yield log, lambda: own.execute("ANALYZE")
     finally:
         with psycopg.connect(where, autocommit=True) as connection:
             connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
@@ -120,7 +120,7 @@ def middle(times: list[tuple[float, float]]) -> tuple[float, float]:
     return median(first), median(second)
 
 
-def split(log: Log, exposures: int) -> bool:
+def split(log: Log, rest: Callable[[], object], exposures: int) -> bool:
     """Looks at a split."""
     end = START + DAYS * DAY
     before = [
@@ -128,6 +128,7 @@ def split(log: Log, exposures: int) -> bool:
     ]
     tell(log, before)
     tell(log, rows(10**7, exposures, START, end))
+    rest()
     print(f"{exposures:,} exposures of {UNITS:,} units, {len(before):,} rows before the trial")
     fresh, now = count(2 * 10**7, NEWS), end
     step = DAYS * DAY * NEWS // exposures  # so that as many rows mature as arrive
@@ -144,11 +145,12 @@ def split(log: Log, exposures: int) -> bool:
     return good
 
 
-def shadow(log: Log, pairs: int) -> bool:
+def shadow(log: Log, rest: Callable[[], object], pairs: int) -> bool:
     """Looks at a shadow."""
     end = START + DAYS * DAY
     some = [replace(p, version="v1", served_by="v1", trial=None, arm=None) for p in rows(10**7, pairs, START, end)]
     tell(log, some, shadows=True)
+    rest()
     fresh, now, step = count(2 * 10**7, NEWS), end, DAYS * DAY * NEWS // pairs
 
     def look() -> object:
@@ -170,8 +172,8 @@ def main(n: int, where: str | None) -> int:
     """Exit code 1 where something was missed."""
     good = []
     for part in (split, shadow):
-        with opened(where) as log:
-            good.append(part(log, n))
+        with opened(where) as (log, rest):
+            good.append(part(log, rest, n))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     good.append(peak <= LIMIT_MB)
     print(f"{'memory at its peak, with the rows that were made':62} {peak:9.0f} MB  "

@@ -101,12 +101,13 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
 
 def test_a_damaged_page(tmp_path: Path) -> None:
     """Nothing wrong is read: StoreDamaged, wherever the damage lies."""
+    open_log(tmp_path, IMPATIENT).close()
+    path = tmp_path / "log.db"
+    first = path.stat().st_size  # the first pages of the tables, so that the file can be opened at all
     log = open_log(tmp_path, IMPATIENT)
     log.append([predicted(f"{i}", features=WIDE) for i in range(200)])
     log.close()
-    path = tmp_path / "log.db"
     whole = path.read_bytes()
-    first = 33 * 4096  # the first pages of the tables, so that the file can be opened at all
     path.write_bytes(whole[:first] + b"\xff" * (len(whole) - first))
     again = open_log(tmp_path, IMPATIENT)
     with pytest.raises(StoreDamaged):
