@@ -96,7 +96,8 @@ def html(report: Report) -> str:
     """The page, as one string that needs nothing beside it."""
     zone = ZoneInfo(report.timezone)
     pictures = {name: inline(name, chart) for name, chart in _charts(report, zone).items()}
-    return _templates(zone).get_template("report.html").render(report=report, style=_style(), pictures=pictures)
+    page = _templates(zone).get_template("report.html")
+    return page.render(report=report, style=_style(), pictures=pictures, timezone=report.timezone)
 
 
 def expectation(evidence: Evidence, task: str, timezone: str) -> str:
