@@ -22,7 +22,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def look(series: list[list[Json]], mode: str = "shadow") -> Evidence:
-    numbers = {"series": series, "metric": "brier", "mode": mode}
+    numbers = {"trial": "t6", "series": series, "metric": "brier", "mode": mode}
     return Evidence("live", "v3", "continue", "s", APRIL + DAY, "v2", numbers)
 
 
@@ -78,7 +78,7 @@ GAINS = [
     SimpleNamespace(label="hour=5", verdict="unheard of", gain=0.0, lower=None, upper=None, thresholds=()),
 ]  # fmt: skip
 DRAWN: dict[str, tuple[Callable[[], charts.Chart], tuple[str, ...]]] = {
-    "trial": (lambda: charts.trial(look(SERIES), 0.001, ZONE), ("gain in brier", "promoted above", "no difference")),
+    "trial": (lambda: charts.trial([look(SERIES)], 0.001, ZONE), ("gain in brier", "promoted above", "no difference")),
     "loss": (lambda: charts.loss(WEEKS, "brier", ZONE, baseline=0.17), ("brier of served answers", "America/New_York")),
     "expectation": (
         lambda: charts.expectation(expected()),
@@ -140,7 +140,7 @@ def test_the_same_facts_give_the_same_bytes() -> None:
 
 def test_first_looks_do_not_flatten_the_rest() -> None:
     """The y scale of a trial covers the settled bounds, zero and the promote line, not the first wide ones."""
-    spec = charts.trial(look(SERIES), 0.001, ZONE).to_dict()
+    spec = charts.trial([look(SERIES)], 0.001, ZONE).to_dict()
     low, high = spec["layer"][0]["encoding"]["y"]["scale"]["domain"]
     assert -0.02 < low < 0.0
     assert 0.004 < high < 0.02
@@ -155,9 +155,9 @@ def test_zero_is_in_the_picture_of_a_gain_however_far_it_is() -> None:
 
 
 def test_a_day_is_a_day_of_the_tasks_zone() -> None:
-    """1 April, midnight in New York, is drawn as 1 April, midnight."""
-    spec = charts.trial(look(SERIES), 0.0, ZONE).to_dict()
-    assert values(spec, 1)[0]["when"] == "2013-04-01T00:00:00Z"
+    """2 April, midnight in New York, is drawn as 2 April, midnight."""
+    spec = charts.trial([look(SERIES)], 0.0, ZONE).to_dict()
+    assert values(spec, 1)[0]["when"] == "2013-04-02T00:00:00Z"
 
 
 def test_stretches_in_office_follow_the_ledger() -> None:
@@ -178,7 +178,7 @@ def test_the_dashboard_draws_what_there_are_facts_for() -> None:
         for i, one in enumerate(evidence)
     ]
     drawn = charts.dashboard(CONFIG, [*EVENTS, *found], WEEKS)
-    names = {"incumbents", "trial", "loss", "baseline", "expect"}
+    names = {"incumbents", "trial", "trial-t6", "loss", "baseline", "expect"}
     assert set(drawn) == {f"{name}.{theme}" for name in names for theme in ("light", "dark")}
 
 

@@ -144,7 +144,7 @@ def _charts(report: Report, zone: tzinfo) -> dict[str, drawing.Chart]:
         drawn["incumbents"] = charts.incumbents(report.events, zone)
     for place, look in enumerate(report.looks):
         if look.numbers.get("series"):
-            drawn[f"trial-{place}"] = charts.trial(look, report.min_gain, zone)
+            drawn[f"trial-{place}"] = charts.trial([look], report.min_gain, zone)
     if report.expectation is not None and report.expectation.numbers["curve"]["points"]:
         drawn["expect"] = charts.expectation(report.expectation)
     if report.rungs:

@@ -320,8 +320,9 @@ class Project:
         weeks = []
         if totals.first_at is not None and totals.last_at is not None:
             weeks = self.facts.log.period_sums(WEEK, totals.first_at, totals.last_at + 1, now)
-        drawn = charts.dashboard(self.config, self.facts.ledger.events(), weeks)
-        Pictures(self.config.store_path, self.facts.blobs).put_all(drawn, now)
+        pictures = Pictures(self.config.store_path, self.facts.blobs)
+        before = {name: one.at for name, one in pictures.index().items()}
+        pictures.put_all(charts.dashboard(self.config, self.facts.ledger.events(), weeks, before), now)
 
     # --- inside
 
