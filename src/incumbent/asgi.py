@@ -57,7 +57,7 @@ class App:
         if scope["type"] != "http":
             return self.door
         path = scope["path"]
-        if self.control is not None and self.control.owns(path):
+        if self.control is not None and self.control.owns(scope["method"], path):
             return self.control
         if self.metrics is not None and path == "/metrics":
             return self.metrics

@@ -44,7 +44,8 @@ def numbers(trial: str, mode: str, n: int, *, third_arm: bool = False, invalid: 
     )  # fmt: skip
     money = guardrail(
         "revenue", "undecided", unit="revenue", challenger=3.11, incumbent=3.16, estimate=-0.05, lower=-0.41,
-        upper=0.31, margin=0.2, tolerated=None, events=None, said="revenue shown not harmful (a loss of at most 0.2)", n=1000,
+        upper=0.31, margin=0.2, tolerated=None, events=None, n=1000,
+        said="revenue shown not harmful (a loss of at most 0.2)",
     )  # fmt: skip
     labels = guardrail(
         "labels", "cleared", unit="share of answers with a label", challenger=0.974, incumbent=0.971, upper=None,

@@ -179,14 +179,15 @@ def start_trial(
     mode: Literal["shadow", "split"],
     enrolled: float = 1.0,
     share: float = 0.5,
+    called: float = 0.0,
     reason: str = "",
     name: str | None = None,
 ) -> Event:
     """Compare a challenger with the incumbent on live traffic.
 
-    `enrolled` is the share of units that takes part, `share` the part of those that the challenger answers.
-    The name salts the assignment; by default it is the number of this line of the ledger (`t17`), so that it
-    never comes twice.
+    `enrolled` is the share of units that takes part, `share` the part of those that the challenger answers, `called`
+    the part for which it is called and the incumbent answers (a third arm). The name salts the assignment; by default
+    it is the number of this line of the ledger (`t17`), so that it never comes twice.
     """
     answering(now, challenger)
     if now.trial is not None:
@@ -198,10 +199,10 @@ def start_trial(
         raise DecisionRefused("found no incumbent to compare with: promote one first (the baseline will do).")
     if challenger == now.incumbent:
         raise DecisionRefused(f"{challenger} is the incumbent: a trial needs another version.")
-    if not 0.0 < enrolled <= 1.0 or not 0.0 < share < 1.0:
+    if not 0.0 < enrolled <= 1.0 or not 0.0 < share < 1.0 or not 0.0 <= called < 1.0 - share:
         raise DecisionRefused(
-            f"found enrolled {enrolled} and share {share}, expected shares above 0 and up to 1 "
-            "(the arms' share below 1)"
+            f"found enrolled {enrolled}, share {share} and called {called}, expected shares above 0 and up to 1 "
+            "(called may be 0; the arms' shares leave some to the incumbent)"
         )
     trial = Trial(
         name=name or f"t{now.sequence + 1}",
@@ -212,6 +213,7 @@ def start_trial(
         enrolled=enrolled,
         share=share,
         phase_started_at=at,
+        called=called,
     )
     return ledger.append(
         "TrialStarted",
@@ -236,7 +238,7 @@ def raise_enrolment(
     if enrolled < trial.enrolled:
         raise DecisionRefused(
             f"EnrolmentLowered: {found}.\n    Lowering starts a new phase, and the old phase's data leaves "
-            f"the decision: start one with promote.start_phase, or keep {has}."
+            f"the decision: begin one (`incumbent live phase {enrolled:g} --reason …`), or keep {has}."
         )
     if enrolled == trial.enrolled or enrolled > 1.0:
         raise DecisionRefused(f"{found}; expected a larger share, up to 100 %.")

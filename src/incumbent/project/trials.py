@@ -7,7 +7,7 @@ In: sums that the log keeps. Out: evidence of each look, and the move that follo
 from typing import TYPE_CHECKING, Literal
 
 from incumbent.errors import DecisionRefused
-from incumbent.loop import decide, promote
+from incumbent.loop import decide, promote, starting
 from incumbent.loop.fold import evidence_from_dict
 from incumbent.records import SECOND, Decision, Event, Evidence, Micros, Roles, Trial
 from incumbent.steps.live import trial as looks
@@ -38,26 +38,19 @@ class Live:
         A split starts with the first step of `live.enrol`; a shadow scores every row. DecisionRefused when a trial
         runs already, or when a shadow is asked for although the label depends on what is served.
         """
-        project, settings = self.project, self.project.config.live
-        chosen = mode or ("shadow" if settings.mode == "both" else settings.mode)
-        if chosen == "shadow" and settings.label_depends_on_prediction:
-            raise DecisionRefused(
-                "live.label_depends_on_prediction is set: what a shadow would have caused is not known; use mode split."
-            )
-        if chosen == "split" and not project.config.task.unit:
-            raise DecisionRefused("a split needs somebody to assign: set task.unit, or use mode shadow.")
+        project = self.project
+        starting.terms(project.config, mode, enrolled)
         project.predictor(version)
-        share = 1.0 if chosen == "shadow" else settings.enrol[0] if enrolled is None else enrolled
-        at = project.clock() if now is None else now
-        promote.start_trial(
+        starting.start(
             project.facts.ledger,
             project.roles(),
+            project.config,
             version,
-            at=at,
+            at=project.clock() if now is None else now,
             actor=project.actor,
-            mode=chosen,
-            enrolled=share,
             reason=reason,
+            mode=mode,
+            enrolled=enrolled,
         )
         trial = project.roles().trial
         assert trial is not None
