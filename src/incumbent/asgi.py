@@ -87,6 +87,7 @@ def around(door: Door, access: Access, folder: Path | None = None, slot: str = "
     meter = door.answerer.meter
     numbers = Numbers(meter, partial(metering.reading, door.answerer), folder, slot)
     metrics = metering.Metrics(numbers, config.task.name)
-    whole = App(door, pages(facts, config), Control(config, facts, meter), metrics)
+    control = Control(config, facts, meter)
+    whole = App(door, pages(facts, config, control.proves), control, metrics)
     log = tracing.AccessLog() if config.serve.access_log else None
     return Edge(whole, access, facts.ledger, numbers, config.serve.poll_s, log)

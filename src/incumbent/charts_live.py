@@ -11,7 +11,7 @@ from typing import Any
 
 import altair as alt
 
-from incumbent.drawing import HEIGHT, WIDTH, Axis, Chart, Row, chart_of, colour_of, days_axis, titled, wall_clock
+from incumbent.drawing import HEIGHT, Axis, Chart, Row, chart_of, colour_of, days_axis, titled, wall_clock
 from incumbent.records import Evidence
 from incumbent.web import looks as reading
 
@@ -21,6 +21,8 @@ COLOURS = {"harm": "bad", "cleared": "good", "undecided": "open"}
 SHAPES = {"harm": "cross", "cleared": "circle", "undecided": "square"}
 LINE = 96
 """Characters a line of a subtitle."""
+PLOT = 470
+"""Pixels of a trial's plot: the names of its lines stand beside it."""
 NAME = 17
 """Pixels between the names of two lines."""
 
@@ -59,7 +61,7 @@ def trial(
     if len(bounded) == 1:  # an area of one point has no width
         layers.append(band.mark_rule(color=colour_of("challenger"), strokeWidth=3, opacity=0.5))
     title = f"{last.subject} against {last.reference}: above zero it is better"
-    chart = titled(layers, title)
+    chart = titled(layers, title).properties(width=PLOT)
     return chart.properties(title=_with_verdict(title, last)) if verdict else chart
 
 
@@ -117,7 +119,7 @@ def _levels(lines: Mapping[str, float], y: Axis) -> list[alt.Chart]:
         drawn += [
             line.mark_rule(color=colour_of(colour), strokeDash=[6, 4], strokeWidth=1.5).encode(y=alt.Y("level:Q", **y)),
             line.mark_text(color=colour_of(colour), align="left").encode(
-                x=alt.value(WIDTH + 6), y=alt.value(pixel), text="label:N"
+                x=alt.value(PLOT + 6), y=alt.value(pixel), text="label:N"
             ),
         ]
     return drawn

@@ -4,14 +4,21 @@ makes a project of each kind there, to serve).
 Their numbers are made up, but have the shape that `steps.live.trial` gives them.
 """
 
+import json
 import math
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from incumbent import charts
+from incumbent import config as configuration
 from incumbent.loop import promote
 from incumbent.loop.fold import roles as fold
-from incumbent.records import DAY, SECOND, Evidence, Json, Micros
+from incumbent.records import DAY, SECOND, Column, Evidence, Json, Micros, Signature, Version
 from incumbent.storage.base import Ledger
+from incumbent.storage.opening import Facts, open_facts
+from incumbent.storage.pictures import Pictures
 
 MAY: Micros = 1367380800 * SECOND  # 1 May 2013, midnight in New York
 KINDS = ("split", "shadow", "ended", "invalid", "harm", "none")
@@ -54,7 +61,7 @@ def numbers(trial: str, mode: str, n: int, *, third_arm: bool = False, invalid: 
     found: dict[str, Json] = {
         "trial": trial, "phase": 1, "mode": mode, "metric": "brier", "primary": "loss", "days": n, "enrolled": 0.5,
         "enrolled_since": MAY + DAY, "looks": 10 * n,
-        "missing": ["410 labels more of the challenger, about 2 days at the present rate"] if n < 8 else [],
+        "missing": ["410 labels more of the challenger, about 2 days at the present rate"] if n < 10 else [],
         "n": {arm: units[arm] for arm in arms} if mode == "split" else {"challenger": 4 * n, "incumbent": 4 * n},
         "n_kind": "units" if mode == "split" else "blocks",
         "rows": arms, "matured": {arm: int(rows * 0.96) for arm, rows in arms.items()}, "labelled": labelled,
@@ -161,3 +168,42 @@ def _roles(ledger: Ledger) -> Any:
 
 def _name(ledger: Ledger) -> str:
     return str(_roles(ledger).trial.name)
+
+
+# --- projects to look at ---
+
+TOML = """
+[task]
+name = "flight-delay"
+kind = "binary"
+target = "late"
+metric = "brier"
+unit = "tailnum"
+timezone = "America/New_York"
+"""
+
+
+def write(folder: Path, kind: str) -> Facts:
+    """A project with three versions and a trial of that kind, its pictures drawn."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "incumbent.toml").write_text(TOML)
+    config = configuration.load(folder)
+    facts = open_facts(config)
+    signature = Signature((Column("carrier", "string"), Column("hour", "integer")), "binary", (False, True))
+    for name, said in (("v1", "prior of the classes"), ("v2", "boosted trees"), ("v3", "boosted trees, deeper")):
+        digest = facts.blobs.put(json.dumps({"parts": {}}).encode())
+        made = Version(name, "rule" if name == "v1" else "sklearn", digest, signature, description=said, n_rows=80_789)
+        promote.register(facts.ledger, _roles(facts.ledger), made, at=MAY - 40 * DAY, actor="tick")
+    for name in ("v1", "v2"):
+        promote.promote(
+            facts.ledger, _roles(facts.ledger), name, at=MAY - 30 * DAY, actor="tick", reason="it ships"
+        )
+    tell(facts.ledger, kind)
+    drawn = charts.dashboard(config, facts.ledger.events(), [])
+    Pictures(config.store_path, facts.blobs).put_all(drawn, MAY + 11 * DAY)
+    return facts
+
+
+if __name__ == "__main__":
+    for one in KINDS:
+        write(Path(sys.argv[1]) / one, one).close()

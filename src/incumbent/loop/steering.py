@@ -171,7 +171,7 @@ def _will_enrol(move: Move, now: Roles, config: Config, at: Micros) -> str:
 def _will_begin(move: Move, now: Roles, config: Config, at: Micros) -> str:
     trial = _running(now)
     seen = max(at - trial.phase_started_at, 0) // DAY
-    days = "1 day" if seen == 1 else f"{seen} days"
+    days = "1 day" if seen == 1 else f"{seen:,} days"
     return (
         f"Phase {trial.phase + 1} of trial {trial.name} will begin with {percent(_share(move))} of the units, dealt "
         f"anew: some change arm. What was seen in phase {trial.phase} ({days}) leaves the decision and stays on the "

@@ -111,6 +111,16 @@ def arms(numbers: Numbers) -> list[dict[str, Json]]:
     return [row for row in rows if row is not None]
 
 
+def third_arm(numbers: Numbers) -> list[tuple[str, Json]]:
+    """What was found in the third arm, named, in an order that can be read. Empty without one."""
+    found = numbers.get("called") or {}
+    named = {"estimate": "gain", "lower": "gain, at least", "upper": "gain, at most"}
+    first = ["challenger", "called", "incumbent", *named]
+    order = [*(key for key in first if key in found), *(key for key in found if key not in first)]
+    told = [(named.get(key, words.phrase(key)), found[key]) for key in order]
+    return [(name, value) for name, value in told if value is None or isinstance(value, int | float | str)]
+
+
 def measures(numbers: Numbers) -> list[dict[str, Json]]:
     """The outcomes that are compared beside each other, the one that decides first."""
     found = numbers.get("measures") or {}
@@ -177,7 +187,7 @@ def _found(one: Numbers, kind: str, limit: float | None) -> str:
         allowed += [f"or less than {ratio:g} times the incumbent's rate"] if ratio else []
         return "; ".join([", ".join(rates), *([", ".join(allowed)] if allowed else [])]).strip("; ")
     if kind == "gain":
-        bounds = [words.number(one.get(key)) for key in ("lower", "upper")]
+        bounds = [words.signed(one.get(key)) for key in ("lower", "upper")]
         allowed_loss = words.number(-limit) if limit else "0"
         return f"the gain is between {bounds[0]} and {bounds[1]}; a loss of {allowed_loss} is allowed"
     if challenger is not None and incumbent is not None:
