@@ -51,17 +51,16 @@ EVENTS = (
     event(8, "RolledBack", 150, version="v3", to="v2"),
     event(9, "AlarmRaised", 200, alarm="harm"),
 )
-LOOK = Evidence(
-    "live", "v3", "promote", "v3 is better.", APRIL + 118 * DAY, "v2",
-    {
-        "trial": "t6",
-        "metric": "brier",
-        "series": [
-            [APRIL + (90 + i) * DAY, 0.008, 0.008 - 0.03 / math.sqrt(i), 0.008 + 0.03 / math.sqrt(i)]
-            for i in range(1, 29)
-        ],
-    },
-)  # fmt: skip
+LOOKS = [
+    Evidence(
+        "live", "v3", "continue" if i < 28 else "promote", "v3 is better.", APRIL + (90 + i) * DAY, "v2",
+        {
+            "trial": "t6", "metric": "brier", "estimate": 0.008,
+            "lower": 0.008 - 0.03 / math.sqrt(i), "upper": 0.008 + 0.03 / math.sqrt(i),
+        },
+    )
+    for i in range(1, 29)
+]  # fmt: skip
 REPORT = Report(
     task="flight-delay",
     headline="The loop kept 7 % of the baseline's loss away, and no request failed.",
@@ -73,7 +72,7 @@ REPORT = Report(
     totals=Totals(6_600, 255_987, 0, 0, 14.2, 231.0),
     mean_truth="late rate",
     events=EVENTS,
-    looks=[LOOK],
+    looks=[LOOKS],
     split=[
         ("", "Test group (challenger)", "Control (incumbent)"),
         ("version", "v3", "v2"),

@@ -62,10 +62,10 @@ class Report:
 
     `months` are rows as `rehearse.compare.Month` has them; `policies` names their losses, in the order of the
     table's columns: the loop first, then always ship, the prior, the untouched model (their colours follow).
-    `overall` is the mean loss of each policy over the months. `split` is `steps.live.trial.table(evidence)`, the
-    heading first; `looks` the last evidence of each trial that is drawn. `refused` are decisions against a retrain,
-    or that took one back. `expected` are (what, value of the metric, where it is from) of the onset and of what was
-    delivered, `expectation` the evidence that is drawn. `rungs` are empty where speed was not measured.
+    `overall` is the mean loss of each policy over the months. `split` is `steps.live.looks.table(evidence)`, the
+    heading first; `looks` the recorded looks of each trial that is drawn, oldest first. `refused` are decisions against
+    a retrain, or that took one back. `expected` are (what, value of the metric, where it is from) of the onset and of
+    what was delivered, `expectation` the evidence that is drawn. `rungs` are empty where speed was not measured.
     """
 
     task: str
@@ -78,7 +78,7 @@ class Report:
     totals: Totals
     mean_truth: str = "mean truth"
     events: Sequence[Event] = ()
-    looks: Sequence[Evidence] = ()
+    looks: Sequence[Sequence[Evidence]] = ()
     split: Sequence[tuple[str, str, str]] = ()
     split_sentence: str = ""
     decisions: Sequence[Decided] = ()
@@ -142,9 +142,8 @@ def _charts(report: Report, zone: tzinfo) -> dict[str, drawing.Chart]:
         drawn["policies"] = charts.policies(months, report.policies, report.metric)
     if any(event.type == "Promoted" for event in report.events):
         drawn["incumbents"] = charts.incumbents(report.events, zone)
-    for place, look in enumerate(report.looks):
-        if look.numbers.get("series"):
-            drawn[f"trial-{place}"] = charts.trial([look], report.min_gain, zone)
+    for place, looks in enumerate(report.looks):
+        drawn[f"trial-{place}"] = charts.trial(looks, report.min_gain, zone)
     if report.expectation is not None and report.expectation.numbers["curve"]["points"]:
         drawn["expect"] = charts.expectation(report.expectation)
     if report.rungs:

@@ -6,7 +6,7 @@ import pytest
 
 from incumbent.config import Config, parse
 from incumbent.errors import DecisionRefused
-from incumbent.loop.starting import HALF, THIRD, Terms, terms
+from incumbent.loop.starting import HALF, THIRD, Terms, declared, terms
 
 TASK = '[task]\nname="x"\nkind="binary"\ntarget="y"\nmetric="brier"\n'
 
@@ -36,5 +36,21 @@ def test_what_would_mean_nothing_is_refused(tmp_path: Path) -> None:
     """A shadow where the label depends on what is served, a split where nobody can be assigned."""
     with pytest.raises(DecisionRefused, match="label_depends_on_prediction"):
         terms(settings(tmp_path, "label_depends_on_prediction = true"))
+    primary = '[[live.measure]]\nname = "revenue"\nrole = "primary"'
+    with pytest.raises(DecisionRefused, match="revenue is primary"):
+        terms(settings(tmp_path, primary))
+    assert terms(settings(tmp_path, primary), "split").mode == "split"
     with pytest.raises(DecisionRefused, match=r"set task\.unit"):
         terms(settings(tmp_path, unit=False), "split")
+
+
+def test_caps_that_need_no_past_are_the_declared_ones(tmp_path: Path) -> None:
+    """One that is drawn from past outcomes cannot be had where nobody reads them."""
+    capped = '[[live.measure]]\nname = "revenue"\ncap = 50.0'
+    counted = '[[live.measure]]\nname = "returns"\nof = "count"'
+    assert declared(settings(tmp_path, f"{capped}\n{counted}")) == {"revenue": 50.0}
+    with pytest.raises(DecisionRefused, match="the cap of revenue is drawn from past outcomes"):
+        declared(settings(tmp_path, '[[live.measure]]\nname = "revenue"'))
+    number = TASK.replace("binary", "regression").replace("brier", "squared_error")
+    with pytest.raises(DecisionRefused, match="the loss of squared_error"):
+        declared(parse(number, tmp_path))

@@ -97,6 +97,12 @@ def test_no_move_is_made_without_a_reason(hand: Hand, verb: Any, reason: str) ->
     assert hand.hears(Move("start", version="v2"))
 
 
+def test_a_phase_keeps_the_share_that_it_is_not_told(hand: Hand) -> None:
+    """By default only the salt is new."""
+    hand.makes(START)
+    assert "Phase 2 of trial t5 will begin with 10 % of the units" in hand.hears(Move("phase"))
+
+
 def test_a_promotion_that_ends_a_trial_says_so(hand: Hand) -> None:
     """The challenger's own has won it, another's ends it."""
     hand.makes(START)
@@ -130,15 +136,18 @@ def test_what_would_be_refused_is_refused_when_it_is_foretold(hand: Hand) -> Non
         with pytest.raises(DecisionRefused, match="expected the one that runs: t5"):
             make(Move("stop", "r", trial="t1"))
         with pytest.raises(DecisionRefused, match="no share of the units"):
-            make(Move("phase", "r"))
+            make(Move("enrol", "r"))
 
 
-def test_a_shadow_has_nothing_to_enrol(hand: Hand) -> None:
-    """Nor to deal anew."""
+def test_a_shadow_has_nobody_to_enrol(hand: Hand) -> None:
+    """It scores every row; it can begin again."""
     hand.makes(Move("start", "to see", version="v2", mode="shadow"))
     for verb in ("enrol", "phase"):
-        with pytest.raises(DecisionRefused, match="is a shadow"):
+        with pytest.raises(DecisionRefused, match="a shadow scores every row"):
             hand.hears(Move(verb, enrolled=0.5))  # type: ignore[arg-type]
+    assert hand.hears(Move("phase")).startswith("Phase 2 of trial t5 will begin. What was seen")
+    hand.makes(Move("phase", "a feed was broken"))
+    assert (hand.roles.trial.phase, hand.roles.trial.enrolled) == (2, 1.0)
 
 
 def test_a_version_that_cannot_be_proved_changes_nothing(hand: Hand) -> None:

@@ -11,6 +11,9 @@ from incumbent.loop.sentences import sentence
 from incumbent.loop.steering import Move
 
 Share = Annotated[float, typer.Argument(min=0.0, max=1.0, help="Share of the units that takes part (0-1).")]
+ShareOrNone = Annotated[
+    float | None, typer.Argument(min=0.0, max=1.0, help="Share of the units that takes part (0-1); default: as it is.")
+]
 
 
 def add_to(live: typer.Typer) -> None:
@@ -29,8 +32,8 @@ def enrol(share: Share, reason: Reason, project: Folder = HERE, now: Now = None)
     _move(Move("enrol", reason, enrolled=share), project, now)
 
 
-def phase(share: Share, reason: Reason, project: Folder = HERE, now: Now = None) -> None:
-    """Begin the running split again: units are dealt anew, and what was seen before leaves the decision."""
+def phase(reason: Reason, share: ShareOrNone = None, project: Folder = HERE, now: Now = None) -> None:
+    """Begin the running trial again: units are dealt anew, and what was seen before leaves the decision."""
     _move(Move("phase", reason, enrolled=share), project, now)
 
 

@@ -180,14 +180,16 @@ def start_trial(
     enrolled: float = 1.0,
     share: float = 0.5,
     called: float = 0.0,
+    caps: Mapping[str, float] | None = None,
     reason: str = "",
     name: str | None = None,
 ) -> Event:
     """Compare a challenger with the incumbent on live traffic.
 
     `enrolled` is the share of units that takes part, `share` the part of those that the challenger answers, `called`
-    the part for which it is called and the incumbent answers (a third arm). The name salts the assignment; by default
-    it is the number of this line of the ledger (`t17`), so that it never comes twice.
+    the part for which it is called and the incumbent answers (a third arm). `caps`: what one outcome counts at most, by
+    measure. The name salts the assignment; by default it is the number of this line of the ledger (`t17`), so that it
+    never comes twice.
     """
     answering(now, challenger)
     if now.trial is not None:
@@ -214,6 +216,7 @@ def start_trial(
         share=share,
         phase_started_at=at,
         called=called,
+        caps=dict(caps or {}),
     )
     return ledger.append(
         "TrialStarted",

@@ -4,6 +4,8 @@ In: the settings, and what was asked for. Out: the event TrialStarted, or Decisi
 calls lets it prove its golden rows first.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +13,7 @@ from incumbent.config import Config
 from incumbent.errors import DecisionRefused
 from incumbent.loop import promote
 from incumbent.records import Event, Micros, Roles
+from incumbent.stats import metrics
 from incumbent.storage.base import Ledger
 
 Mode = Literal["shadow", "split"]
@@ -31,13 +34,20 @@ def terms(config: Config, mode: Mode | None = None, enrolled: float | None = Non
     """What was asked for, or what the settings say: a split starts with the first step of `live.enrol`, in three arms
     where `live.third_arm` is set; a shadow scores every row.
 
-    DecisionRefused for a shadow although the label depends on what is served, and for a split without `task.unit`.
+    DecisionRefused for a shadow although the label depends on what is served or another measure decides, and for a
+    split without `task.unit`.
     """
     live = config.live
     chosen: Mode = mode or ("shadow" if live.mode == "both" else live.mode)
     if chosen == "shadow" and live.label_depends_on_prediction:
         raise DecisionRefused(
             "live.label_depends_on_prediction is set: what a shadow would have caused is not known; use mode split."
+        )
+    primary = [one.name for one in live.measure if one.role == "primary"]
+    if chosen == "shadow" and primary:
+        raise DecisionRefused(
+            f"live.measure {primary[0]} is primary, and what a shadow would have caused of it is not known; use mode "
+            "split."
         )
     if chosen == "split" and not config.task.unit:
         raise DecisionRefused("a split needs somebody to assign: set task.unit, or use mode shadow.")
@@ -58,9 +68,16 @@ def start(
     reason: str,
     mode: Mode | None = None,
     enrolled: float | None = None,
+    caps: Mapping[str, float] | None = None,
 ) -> Event:
-    """Start a trial of `version` against the incumbent, on the terms that were asked for."""
+    """Start a trial of `version` against the incumbent, on the terms that were asked for.
+
+    `caps`: what one outcome of a split counts at most, by measure; None where nobody knows the past that they come
+    from. DecisionRefused where they are needed and not known.
+    """
     on = terms(config, mode, enrolled)
+    if caps is None and on.mode == "split":
+        caps = declared(config)
     return promote.start_trial(
         ledger,
         now,
@@ -71,5 +88,19 @@ def start(
         enrolled=on.enrolled,
         share=on.share,
         called=on.called,
+        caps=caps,
         reason=reason,
     )
+
+
+def declared(config: Config) -> dict[str, float]:
+    """The caps that the settings declare, where they need no past. DecisionRefused where one does."""
+    past = [one.name for one in config.live.measure if not one.cap and one.cap_at and one.of != "count"]
+    metric = metrics.get(config.task.metric, config.task.kind)
+    past += [] if math.isfinite(metric.high) else [f"the loss of {metric.name}"]
+    if past:
+        raise DecisionRefused(
+            f"the cap of {', '.join(past)} is drawn from past outcomes when a split starts: start it with "
+            "`incumbent live start`, which reads them."
+        )
+    return {one.name: one.cap for one in config.live.measure if one.cap}

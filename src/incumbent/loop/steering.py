@@ -89,13 +89,14 @@ def _stop(move: Move, ledger: Ledger, now: Roles, config: Config, proves: Proves
 
 
 def _enrol(move: Move, ledger: Ledger, now: Roles, config: Config, proves: Proves, at: Micros, actor: str) -> Event:
-    _refuse_shadow(now, "scores every row, so there is nothing to enrol")
+    if now.trial is not None and now.trial.mode == "shadow":
+        raise DecisionRefused("a shadow scores every row: there is nobody to enrol.")
     return promote.raise_enrolment(ledger, now, _share(move), at=at, actor=actor, reason=move.reason)
 
 
 def _phase(move: Move, ledger: Ledger, now: Roles, config: Config, proves: Proves, at: Micros, actor: str) -> Event:
-    _refuse_shadow(now, "deals no units, so they cannot be dealt anew; stop it and start another")
-    return promote.start_phase(ledger, now, enrolled=_share(move), at=at, actor=actor, reason=move.reason)
+    share = _share_of_phase(move, now)
+    return promote.start_phase(ledger, now, enrolled=share, at=at, actor=actor, reason=move.reason)
 
 
 def _promote(move: Move, ledger: Ledger, now: Roles, config: Config, proves: Proves, at: Micros, actor: str) -> Event:
@@ -109,9 +110,13 @@ def _roll_back(move: Move, ledger: Ledger, now: Roles, config: Config, proves: P
     return promote.roll_back(ledger, now, proves, at=at, actor=actor, reason=move.reason)
 
 
-def _refuse_shadow(now: Roles, why: str) -> None:
-    if now.trial is not None and now.trial.mode == "shadow":
-        raise DecisionRefused(f"trial {now.trial.name} is a shadow: it {why}.")
+def _share_of_phase(move: Move, now: Roles) -> float:
+    """The share that was asked for, by default the present one; a shadow scores every row."""
+    has = now.trial.enrolled if now.trial else 1.0
+    share = has if move.enrolled is None else move.enrolled
+    if now.trial is not None and now.trial.mode == "shadow" and share != 1.0:
+        raise DecisionRefused(f"found an enrolled share of {share:g}, and a shadow scores every row: leave it out.")
+    return share
 
 
 def _share(move: Move) -> float:
@@ -172,10 +177,11 @@ def _will_begin(move: Move, now: Roles, config: Config, at: Micros) -> str:
     trial = _running(now)
     seen = max(at - trial.phase_started_at, 0) // DAY
     days = "1 day" if seen == 1 else f"{seen:,} days"
+    share = percent(_share_of_phase(move, now))
+    units = "" if trial.mode == "shadow" else f" with {share} of the units, dealt anew: some change arm"
     return (
-        f"Phase {trial.phase + 1} of trial {trial.name} will begin with {percent(_share(move))} of the units, dealt "
-        f"anew: some change arm. What was seen in phase {trial.phase} ({days}) leaves the decision and stays on the "
-        "ledger."
+        f"Phase {trial.phase + 1} of trial {trial.name} will begin{units}. What was seen in phase {trial.phase} ({days}) "
+        "leaves the decision and stays on the ledger."
     )
 
 

@@ -51,6 +51,7 @@ class Live:
             reason=reason,
             mode=mode,
             enrolled=enrolled,
+            caps={},
         )
         trial = project.roles().trial
         assert trial is not None

@@ -50,12 +50,11 @@ def report(summary: Summary, project: Project) -> Report:
     """What the page shows, with the events and looks that its pictures need."""
     events = project.facts.ledger.events()
     known = [evidence_from_dict(e.data["evidence"], e.measured) for e in events if e.data.get("evidence")]
-    looks: dict[str, Evidence] = {}
-    for event in events:
-        found = event.data.get("evidence")
-        if found and found["step"] == "live" and found["numbers"].get("mode") in ("split", "shadow"):
-            looks[found["numbers"]["trial"]] = Evidence(**found)
-    split = [look for look in looks.values() if look.numbers["mode"] == "split"]
+    looks: dict[tuple[str, int], list[Evidence]] = {}
+    for one in known:
+        if one.step == "live" and one.numbers.get("mode") in ("split", "shadow"):
+            looks.setdefault((one.numbers["trial"], one.numbers["phase"]), []).append(one)
+    split = [of_one[-1] for of_one in looks.values() if of_one[-1].numbers["mode"] == "split"]
     decided = [_decided(one) for one in summary.decisions]
     return Report(
         task=summary.task,

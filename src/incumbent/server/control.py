@@ -81,7 +81,11 @@ class _Enrol(msgspec.Struct, forbid_unknown_fields=True):
         return Move("enrol", self.reason, trial, enrolled=self.enrolled)
 
 
-class _Phase(_Enrol, forbid_unknown_fields=True):
+class _Phase(msgspec.Struct, forbid_unknown_fields=True):
+    reason: str
+    enrolled: float | None = None
+    dry_run: bool = False
+
     def move(self, trial: str) -> Move:
         return Move("phase", self.reason, trial, enrolled=self.enrolled)
 

@@ -163,11 +163,14 @@ _SCHEMAS: dict[str, Schema] = {
         {"dry_run": _DRY_RUN},
     ),
     "PhaseRequest": _object(
+        {"reason": _TEXT},
         {
-            "enrolled": {"type": "number", "description": "The share of the units, above 0 and up to 1."},
-            "reason": _TEXT,
+            "enrolled": {
+                "type": ["number", "null"],
+                "description": "The share of the units, above 0 and up to 1. Without one: as it is.",
+            },
+            "dry_run": _DRY_RUN,
         },
-        {"dry_run": _DRY_RUN},
     ),
     "Done": _object(
         {

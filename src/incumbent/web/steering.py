@@ -62,12 +62,14 @@ def routes(facts: Facts, config: Config, proves: Proves, show: Show, as_json: Sh
 def page(facts: Facts, config: Config, verb: Verb, asked: Mapping[str, str], *, by_token: bool, who: str) -> Page:
     """What is asked for, what will happen (`will`), or why it is refused (`refused`)."""
     roles = fold(facts.ledger.events())
-    chosen = not ASKS[verb] or any(asked.get(key) for key in ASKS[verb] if key != "override")
+    shadow = roles.trial is not None and roles.trial.mode == "shadow"
+    asks = () if verb == "phase" and shadow else ASKS[verb]
+    chosen = not asks or any(asked.get(key) for key in asks if key != "override")
     found: Page = {
         "task": dashboard.task(config),
         "verb": verb,
         "title": steering.NAMES[verb].capitalize(),
-        "asks": list(ASKS[verb]),
+        "asks": list(asks),
         "asked": {key: asked.get(key, "") for key in ("version", "mode", "enrolled", "override", "reason")},
         "trial": roles.trial.name if roles.trial else "",
         "enrolled_now": roles.trial.enrolled if roles.trial else None,

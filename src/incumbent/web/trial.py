@@ -111,7 +111,7 @@ def _moves(past: Past | None, runs: bool, has_previous: bool) -> list[str]:
     """What a person may do from this page."""
     of_trial: list[str] = []
     if past is not None and past.runs:
-        of_trial = list(MOVES) if past.trial["mode"] == "split" else ["stop"]
+        of_trial = list(MOVES) if past.trial["mode"] == "split" else ["phase", "stop"]
     return [*of_trial, *([] if runs else ["start"]), "promote", *(["rollback"] if has_previous else [])]
 
 
@@ -152,6 +152,7 @@ def _look(last: Evidence, config: Config, past: Past) -> dict[str, Json]:
         "has_third": any("called" in row for row in looks.arms(numbers)),
         "cuped": numbers.get("cuped"),
         "n_max": numbers.get("n_max"),
+        "disagree": numbers.get("disagree"),
         "n_kind": numbers.get("n_kind", "units"),
         "phase": numbers.get("phase", 1),
         "mark": numbers.get("mark"),
