@@ -180,8 +180,8 @@ def _will_begin(move: Move, now: Roles, config: Config, at: Micros) -> str:
     share = percent(_share_of_phase(move, now))
     units = "" if trial.mode == "shadow" else f" with {share} of the units, dealt anew: some change arm"
     return (
-        f"Phase {trial.phase + 1} of trial {trial.name} will begin{units}. What was seen in phase {trial.phase} ({days}) "
-        "leaves the decision and stays on the ledger."
+        f"Phase {trial.phase + 1} of trial {trial.name} will begin{units}. What was seen in phase {trial.phase} "
+        f"({days}) leaves the decision and stays on the ledger."
     )
 
 

@@ -4,6 +4,7 @@ In: the stored facts and the settings. Out: one dictionary, which is the page, i
 addresses) the report. Judges nothing. What an old look does not know is left out.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from incumbent.loop.fold import roles as fold
 from incumbent.loop.trials import Past, trials
 from incumbent.records import Evidence, Json
 from incumbent.storage.opening import Facts
-from incumbent.storage.pictures import Picture, Pictures
+from incumbent.storage.pictures import FINDINGS, Picture, Pictures
 from incumbent.web import dashboard, looks, words
 from incumbent.web import evidence as lying
 from incumbent.web.evidence import Found
@@ -40,7 +41,7 @@ def page(facts: Facts, config: Config, name: str | None = None, *, steers: bool 
     past = every.get(name or "") or (list(every.values())[-1] if every else None)
     shown: dict[str, Json] = {
         "task": dashboard.task(config),
-        "trials": [short(one) for one in reversed(every.values())],
+        "trials": [short(one) for one in reversed(list(every.values()))],
         "versions": {"incumbent": roles.incumbent, "previous": roles.previous},
         "moves": _moves(past, roles.trial is not None, roles.previous is not None) if steers else [],
         "trial": None,
@@ -53,7 +54,7 @@ def page(facts: Facts, config: Config, name: str | None = None, *, steers: bool 
             "looks": [_line(one) for one in reversed(found)][:LOOKS_A_PAGE],
             "n_looks": len(found),
             "pictures": pictures(past.name, index),
-            "segments": None,
+            "segments": segments(config, facts, past.name),
         }
     return shown
 
@@ -61,7 +62,7 @@ def page(facts: Facts, config: Config, name: str | None = None, *, steers: bool 
 def listing(facts: Facts, config: Config) -> dict[str, Json]:
     """Every trial, the newest first."""
     every = trials(facts.ledger.events())
-    return {"task": dashboard.task(config), "trials": [short(one) for one in reversed(every.values())]}
+    return {"task": dashboard.task(config), "trials": [short(one) for one in reversed(list(every.values()))]}
 
 
 def told(past: Past, found: Sequence[Evidence], config: Config) -> dict[str, Json]:
@@ -105,6 +106,13 @@ def pictures(name: str, index: Mapping[str, Picture]) -> list[dict[str, Json]]:
         if light and dark:
             found.append({"kind": kind, **dashboard.picture(f"{kind}-{name}", title, caption, light, dark)})
     return found
+
+
+def segments(config: Config, facts: Facts, name: str) -> dict[str, Json] | None:
+    """The gain by segments as the ticker found it last; None where there is none."""
+    kept = Pictures(config.store_path, facts.blobs, FINDINGS).get(f"segments-{name}")
+    found: dict[str, Json] | None = None if kept is None else json.loads(kept)
+    return found if found and found["segments"] else None
 
 
 def _moves(past: Past | None, runs: bool, has_previous: bool) -> list[str]:
