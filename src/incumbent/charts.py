@@ -14,7 +14,7 @@ from typing import Protocol
 import altair as alt
 
 from incumbent.charts_live import guardrails as guardrails
-from incumbent.charts_live import has_guardrails
+from incumbent.charts_live import has_guardrails as has_guardrails
 from incumbent.charts_live import segments as segments
 from incumbent.charts_live import trial as trial
 from incumbent.config import Config

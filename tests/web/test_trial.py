@@ -44,7 +44,8 @@ def test_a_running_split_in_full(of: Callable[[str], Any]) -> None:
     has(
         client.get("/trial"),
         "Trial t6, split", "Not decided yet.", "+0.004222", "−0.002444", "promoted above", "stopped if all is below",
-        "✓ shown harmless", "○ not decided yet", "allowed: 0.5 %", "a loss of 0.2 is allowed", "(47 challenger, 40",
+        "✓ shown harmless", "○ not decided yet", "✓ not suspect", "allowed: 0.5 %", "(47 challenger, 40",
+        "a loss of 0.2 is allowed",
         "labels that came too late", "share with a label", "Third arm (called)", "third arm", "✓ clean", "33.3 %",
         "gain, at least", "no harm shown: 50 % may take part", "31 %", "prediction 81,900", "5e1f5e1f",
         "9 recorded", "/pictures/trial-t6.light.svg?v=", "/pictures/guardrails-t6.dark.svg?v=", "revenue",

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from incumbent.cli import live_moves, moving, options, output
+from incumbent.cli import live_moves, live_report, moving, options, output
 from incumbent.cli.opening import open_project, shown
 from incumbent.cli.options import HERE, AsJson, Folder, Now, Reason
 from incumbent.errors import IncumbentError, StoreLocked
@@ -61,6 +61,7 @@ def live_look(project: Folder = HERE, now: Now = None, json: AsJson = False) -> 
 
 
 live_moves.add_to(live_app)
+live_report.add_to(live_app)
 
 
 def speed(

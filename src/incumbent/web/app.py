@@ -118,7 +118,7 @@ def _version(facts: Facts, config: Config, request: Request) -> Page:
 def _trial(facts: Facts, config: Config, request: Request, steers: bool) -> Page:
     try:
         return trial.page(facts, config, request.path_params["name"], steers=steers)
-    except DataError as error:
+    except DecisionRefused as error:
         raise HTTPException(404, str(error)) from None
 
 

@@ -17,6 +17,8 @@ STATES = {
     "undecided": ("○", "not decided yet"),
 }
 """A sign and words for each state of a guardrail: nobody has to tell colours apart."""
+SUSPECTS = {**STATES, "cleared": ("✓", "not suspect"), "undecided": ("○", "suspect")}
+"""What has no interval is a check of the trial itself."""
 HEADLINES = {
     "promote": "The challenger is shown better",
     "roll_back": "The challenger is shown to do harm: the incumbent stays",
@@ -145,8 +147,8 @@ def primary(numbers: Numbers) -> str:
 
 def _guardrail(one: Numbers) -> dict[str, Json]:
     state = "harm" if one.get("harm") else "cleared" if one.get("cleared") else "undecided"
-    sign, said = STATES[state]
     kind = _kind(one)
+    sign, said = (SUSPECTS if kind == "other" else STATES)[state]
     limit = one.get("tolerated") if kind == "rate" else -(one.get("margin") or 0.0) if kind == "gain" else None
     return {
         "name": one.get("name", ""),
@@ -181,7 +183,8 @@ def _found(one: Numbers, kind: str, limit: float | None) -> str:
         rates = [f"{words.percent(challenger)} of the challenger's answers"] if challenger is not None else []
         rates += [f"{words.percent(incumbent)} of the incumbent's"] if incumbent is not None else []
         if one.get("upper") is not None:
-            rates.append(f"at most {words.percent(one['upper'])} of the challenger's in the long run")
+            whose = "the challenger's" if rates else "the challenger's answers"
+            rates.append(f"at most {words.percent(one['upper'])} of {whose} in the long run")
         allowed = [f"allowed: {words.percent(limit)}"] if limit is not None else []
         ratio = one.get("margin")
         allowed += [f"or less than {ratio:g} times the incumbent's rate"] if ratio else []

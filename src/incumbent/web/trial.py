@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from incumbent.config import Config
-from incumbent.errors import DataError
+from incumbent.errors import DecisionRefused
 from incumbent.loop.fold import roles as fold
 from incumbent.loop.trials import Past, trials
 from incumbent.records import Evidence, Json
@@ -31,13 +31,13 @@ MOVES = ("enrol", "phase", "stop")
 def page(facts: Facts, config: Config, name: str | None = None, *, steers: bool = False) -> dict[str, Json]:
     """The trial of that name; without one the running trial, else the last. `steers`: moves by hand are offered.
 
-    DataError for a name that no trial has.
+    DecisionRefused for a name that no trial has.
     """
     events = facts.ledger.events()
     every = trials(events)
     roles = fold(events)
     if name is not None and name not in every:
-        raise DataError(f"found no trial {name[:60]!r}; there were {', '.join(every) or 'none so far'}.")
+        raise DecisionRefused(f"found no trial {name[:60]!r}; there were {', '.join(every) or 'none so far'}.")
     past = every.get(name or "") or (list(every.values())[-1] if every else None)
     shown: dict[str, Json] = {
         "task": dashboard.task(config),
