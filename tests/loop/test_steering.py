@@ -48,11 +48,11 @@ class Hand:
 
     def makes(self, move: Move, at: int = DAY) -> Any:
         return steering.make(
-            move, self.facts.ledger, self.config, lambda one: self.proved.append(one.name), at=at, actor="anna"
+            move, self.facts, self.config, lambda one: self.proved.append(one.name), at=at, actor="anna"
         )
 
     def hears(self, move: Move, at: int = DAY) -> str:
-        return steering.foretell(move, self.facts.ledger, self.config, at=at)
+        return steering.foretell(move, self.facts, self.config, at=at)
 
 
 @pytest.fixture
@@ -159,5 +159,5 @@ def test_a_version_that_cannot_be_proved_changes_nothing(hand: Hand) -> None:
     for move in (START, Move("promote", "r", version="v2")):
         before = hand.roles.sequence
         with pytest.raises(VersionError):
-            steering.make(move, hand.facts.ledger, hand.config, fails, at=DAY, actor="anna")
+            steering.make(move, hand.facts, hand.config, fails, at=DAY, actor="anna")
         assert hand.roles.sequence == before

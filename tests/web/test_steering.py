@@ -111,7 +111,7 @@ def test_what_has_changed_meanwhile_is_said_anew(tab: Any, split: Facts, tmp_pat
     tab.goto("/trial/enrol?enrolled=90")
     config = configuration.load(tmp_path / "split")
     move = Move("enrol", "first", enrolled=0.7)
-    steering.make(move, split.ledger, config, lambda one: None, at=trials.MAY + 20 * trials.DAY, actor="ben")
+    steering.make(move, split, config, lambda one: None, at=trials.MAY + 20 * trials.DAY, actor="ben")
     tab.get_by_label("Your name").fill("Anna")
     tab.get_by_label("Why").fill("second")
     tab.get_by_role("button", name="Let more units take part").click()

@@ -113,7 +113,7 @@ def test_a_trial_stopped_by_hand_says_so(tmp_path: Path) -> None:
     facts = trials.write(tmp_path, "split")
     config = configuration.load(tmp_path)
     move = Move("stop", "the feed is broken")
-    steering.make(move, facts.ledger, config, lambda one: None, at=trials.MAY + 20 * trials.DAY, actor="anna")
+    steering.make(move, facts, config, lambda one: None, at=trials.MAY + 20 * trials.DAY, actor="anna")
     found: Any = trial.page(facts, config)["trial"]
     assert found["look"]["verdict"] == "stopped" and not found["runs"] and found["look"]["missing"] == []
     assert found["ended"] == "the feed is broken" and found["headline"].startswith("Stopped by hand")

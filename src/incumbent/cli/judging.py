@@ -40,7 +40,7 @@ def live_start(
     """Start a trial of a version against the incumbent."""
     with open_project(project) as opened:
         move = Move("start", reason, version=version, mode=mode, enrolled=enrolled)
-        moving.told(opened.facts.ledger, opened.config, move, now)
+        moving.told(opened.facts, opened.config, move, now)
         trial = opened.live.start(version, mode=mode, enrolled=enrolled, reason=reason, now=options.moment(now))
     output.say(f"trial {trial.name}: {trial.challenger} against {trial.incumbent}, {trial.mode}, "
                f"{trial.enrolled:.0%} of the units enrolled")

@@ -11,7 +11,6 @@ from incumbent.loop import steering
 from incumbent.loop.steering import Move
 from incumbent.records import Event
 from incumbent.server.proving import here
-from incumbent.storage.base import Ledger
 from incumbent.storage.opening import Facts, open_facts
 
 
@@ -24,15 +23,15 @@ def facts(settings: Config) -> Iterator[Facts]:
         opened.close()
 
 
-def told(ledger: Ledger, settings: Config, move: Move, now: str | None) -> None:
+def told(opened: Facts, settings: Config, move: Move, now: str | None) -> None:
     """Say on standard error what will happen; DecisionRefused for what would be refused, and without a reason."""
     if not move.reason.strip():
         raise DecisionRefused(f"found no reason to {steering.NAMES[move.verb]}: the ledger keeps one, say --reason.")
-    output.note(steering.foretell(move, ledger, settings, at=options.moment(now) or wall()))
+    output.note(steering.foretell(move, opened, settings, at=options.moment(now) or wall()))
 
 
 def made(opened: Facts, settings: Config, move: Move, now: str | None) -> Event:
     """Say what will happen, and do it: one event of the ledger."""
-    told(opened.ledger, settings, move, now)
+    told(opened, settings, move, now)
     at, proves = options.moment(now) or wall(), here(settings, opened.blobs)
-    return steering.make(move, opened.ledger, settings, proves, at=at, actor=options.actor())
+    return steering.make(move, opened, settings, proves, at=at, actor=options.actor())

@@ -14,7 +14,7 @@ from incumbent.errors import DecisionRefused
 from incumbent.loop import promote
 from incumbent.records import Event, Micros, Roles
 from incumbent.stats import metrics
-from incumbent.storage.base import Ledger
+from incumbent.storage.opening import Facts
 
 Mode = Literal["shadow", "split"]
 HALF, THIRD = 1 / 2, 1 / 3
@@ -58,7 +58,7 @@ def terms(config: Config, mode: Mode | None = None, enrolled: float | None = Non
 
 
 def start(
-    ledger: Ledger,
+    facts: Facts,
     now: Roles,
     config: Config,
     version: str,
@@ -79,7 +79,7 @@ def start(
     if caps is None and on.mode == "split":
         caps = declared(config)
     return promote.start_trial(
-        ledger,
+        facts.ledger,
         now,
         version,
         at=at,

@@ -15,7 +15,7 @@ from incumbent.loop.fold import roles as fold
 from incumbent.loop.pretended import Pretended
 from incumbent.loop.sentences import percent
 from incumbent.records import DAY, Event, Micros, Roles, Trial, Version
-from incumbent.storage.base import Ledger
+from incumbent.storage.opening import Facts
 
 Verb = Literal["start", "stop", "enrol", "phase", "promote", "rollback"]
 Proves = Callable[[Version], None]
@@ -48,21 +48,22 @@ class Move:
     override: bool = False
 
 
-def make(move: Move, ledger: Ledger, config: Config, proves: Proves, *, at: Micros, actor: str) -> Event:
+def make(move: Move, facts: Facts, config: Config, proves: Proves, *, at: Micros, actor: str) -> Event:
     """Do it. DecisionRefused without a reason, and for whatever the ledger does not allow: nothing has changed then."""
     if not move.reason.strip():
         raise DecisionRefused(f"found no reason to {NAMES[move.verb]}: the ledger keeps one, say it.")
-    now = fold(ledger.events())
+    now = fold(facts.ledger.events())
     _refuse_another(move, now)
-    return _MAKE[move.verb](move, ledger, now, config, proves, at, actor)
+    return _MAKE[move.verb](move, facts, now, config, proves, at, actor)
 
 
-def foretell(move: Move, ledger: Ledger, config: Config, *, at: Micros) -> str:
+def foretell(move: Move, facts: Facts, config: Config, *, at: Micros) -> str:
     """What will happen, in plain words. Raises what `make` would raise, but that no version is opened, and that a
     reason may still be missing."""
-    now = fold(ledger.events())
+    now = fold(facts.ledger.events())
     tried = replace(move, reason=move.reason.strip() or "to see what would happen")
-    make(tried, Pretended(ledger), config, lambda version: None, at=at, actor="nobody")
+    nowhere = replace(facts, ledger=Pretended(facts.ledger))
+    make(tried, nowhere, config, lambda version: None, at=at, actor="nobody")
     return _FORETELL[move.verb](move, now, config, at)
 
 
@@ -75,39 +76,39 @@ def _refuse_another(move: Move, now: Roles) -> None:
 
 
 def _start(
-    move: Move, ledger: Ledger, now: Roles, config: Config, proves: Proves, at: Micros, actor: str
+    move: Move, facts: Facts, now: Roles, config: Config, proves: Proves, at: Micros, actor: str
 ) -> Event:
     on = starting.terms(config, move.mode, move.enrolled)
     proves(promote.answering(now, move.version))
     return starting.start(
-        ledger, now, config, move.version, at=at, actor=actor, reason=move.reason, mode=on.mode, enrolled=on.enrolled
+        facts, now, config, move.version, at=at, actor=actor, reason=move.reason, mode=on.mode, enrolled=on.enrolled
     )
 
 
-def _stop(move: Move, ledger: Ledger, now: Roles, config: Config, proves: Proves, at: Micros, actor: str) -> Event:
-    return promote.decide_trial(ledger, now, "stopped", at=at, actor=actor, reason=move.reason)
+def _stop(move: Move, facts: Facts, now: Roles, config: Config, proves: Proves, at: Micros, actor: str) -> Event:
+    return promote.decide_trial(facts.ledger, now, "stopped", at=at, actor=actor, reason=move.reason)
 
 
-def _enrol(move: Move, ledger: Ledger, now: Roles, config: Config, proves: Proves, at: Micros, actor: str) -> Event:
+def _enrol(move: Move, facts: Facts, now: Roles, config: Config, proves: Proves, at: Micros, actor: str) -> Event:
     if now.trial is not None and now.trial.mode == "shadow":
         raise DecisionRefused("a shadow scores every row: there is nobody to enrol.")
-    return promote.raise_enrolment(ledger, now, _share(move), at=at, actor=actor, reason=move.reason)
+    return promote.raise_enrolment(facts.ledger, now, _share(move), at=at, actor=actor, reason=move.reason)
 
 
-def _phase(move: Move, ledger: Ledger, now: Roles, config: Config, proves: Proves, at: Micros, actor: str) -> Event:
+def _phase(move: Move, facts: Facts, now: Roles, config: Config, proves: Proves, at: Micros, actor: str) -> Event:
     share = _share_of_phase(move, now)
-    return promote.start_phase(ledger, now, enrolled=share, at=at, actor=actor, reason=move.reason)
+    return promote.start_phase(facts.ledger, now, enrolled=share, at=at, actor=actor, reason=move.reason)
 
 
-def _promote(move: Move, ledger: Ledger, now: Roles, config: Config, proves: Proves, at: Micros, actor: str) -> Event:
+def _promote(move: Move, facts: Facts, now: Roles, config: Config, proves: Proves, at: Micros, actor: str) -> Event:
     proves(promote.answering(now, move.version))
-    held.settle(ledger, move.version, overrides=move.override, at=at, actor=actor, reason=move.reason)
-    now = fold(ledger.events())  # an override is a line of its own
-    return promote.promote(ledger, now, move.version, at=at, actor=actor, reason=move.reason)
+    held.settle(facts.ledger, move.version, overrides=move.override, at=at, actor=actor, reason=move.reason)
+    now = fold(facts.ledger.events())  # an override is a line of its own
+    return promote.promote(facts.ledger, now, move.version, at=at, actor=actor, reason=move.reason)
 
 
-def _roll_back(move: Move, ledger: Ledger, now: Roles, config: Config, proves: Proves, at: Micros, actor: str) -> Event:
-    return promote.roll_back(ledger, now, proves, at=at, actor=actor, reason=move.reason)
+def _roll_back(move: Move, facts: Facts, now: Roles, config: Config, proves: Proves, at: Micros, actor: str) -> Event:
+    return promote.roll_back(facts.ledger, now, proves, at=at, actor=actor, reason=move.reason)
 
 
 def _share_of_phase(move: Move, now: Roles) -> float:
@@ -211,7 +212,7 @@ def _running(now: Roles) -> Trial:
     return now.trial
 
 
-_MAKE: dict[Verb, Callable[[Move, Ledger, Roles, Config, Proves, Micros, str], Event]] = {
+_MAKE: dict[Verb, Callable[[Move, Facts, Roles, Config, Proves, Micros, str], Event]] = {
     "start": _start,
     "stop": _stop,
     "enrol": _enrol,

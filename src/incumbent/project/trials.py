@@ -42,7 +42,7 @@ class Live:
         starting.terms(project.config, mode, enrolled)
         project.predictor(version)
         starting.start(
-            project.facts.ledger,
+            project.facts,
             project.roles(),
             project.config,
             version,

@@ -126,10 +126,10 @@ class Control:
         return partial(self._foretell, move) if asked.dry_run else partial(self._make, move, actor)
 
     def _make(self, move: Move, actor: str) -> Mapping[str, Json]:
-        return _said(steering.make(move, self._facts.ledger, self._config, self.proves, at=wall(), actor=actor))
+        return _said(steering.make(move, self._facts, self._config, self.proves, at=wall(), actor=actor))
 
     def _foretell(self, move: Move) -> Mapping[str, Json]:
-        will = steering.foretell(move, self._facts.ledger, self._config, at=wall())
+        will = steering.foretell(move, self._facts, self._config, at=wall())
         return {"sequence": self._facts.ledger.sequence(), "type": None, "sentence": will, "data": {}}
 
 

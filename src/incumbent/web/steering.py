@@ -83,7 +83,7 @@ def page(facts: Facts, config: Config, verb: Verb, asked: Mapping[str, str], *, 
     }
     if chosen:
         try:
-            found["will"] = steering.foretell(_move(verb, asked, roles), facts.ledger, config, at=wall())
+            found["will"] = steering.foretell(_move(verb, asked, roles), facts, config, at=wall())
         except IncumbentError as error:
             found["refused"] = str(error)
     return found
@@ -113,7 +113,7 @@ def _made(
         try:
             move = _move(verb, sent, fold(facts.ledger.events()))
             actor = _actor(request, sent)
-            steering.make(move, facts.ledger, config, proves, at=wall(), actor=actor)
+            steering.make(move, facts, config, proves, at=wall(), actor=actor)
             return RedirectResponse(AFTER.get(verb, "/trial"), 303)
         except IncumbentError as error:
             found["refused"] = str(error)
