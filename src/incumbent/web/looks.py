@@ -27,7 +27,7 @@ HEADLINES = {
     "stopped": "Stopped by hand: the incumbent stays",
     "continue": "Not decided yet",
 }
-SPLIT_SUSPECT, SPLIT_INVALID = 0.01, 0.001  # as in steps.live.verdict, which no page may import
+SPLIT_SUSPECT, SPLIT_INVALID, BOTH_ARMS = 0.01, 0.001, 0.01  # as in steps.live.verdict, which no page may import
 
 Numbers = Mapping[str, Any]
 
@@ -72,7 +72,7 @@ def split(numbers: Numbers) -> dict[str, Json] | None:
         return None
     shares = found.get("shares") or [found["share"], 1.0 - found["share"]]
     arms = found.get("arms") or ARMS[: len(shares)]
-    invalid = found["p"] <= SPLIT_INVALID or found["both_arms"] > SPLIT_SUSPECT
+    invalid = found["p"] <= SPLIT_INVALID or found["both_arms"] > BOTH_ARMS
     state = "invalid" if invalid else "suspect" if found["p"] < SPLIT_SUSPECT else "clean"
     return {
         "state": state,
