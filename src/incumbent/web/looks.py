@@ -190,13 +190,13 @@ def _found(one: Numbers, kind: str, limit: float | None) -> str:
         allowed += [f"or less than {ratio:g} times the incumbent's rate"] if ratio else []
         return "; ".join([", ".join(rates), *([", ".join(allowed)] if allowed else [])]).strip("; ")
     if kind == "gain":
-        allowed = f"a loss of {words.number(-limit) if limit else 0} is allowed"
+        margin = f"a loss of {words.number(-limit) if limit else 0} is allowed"
         lower, upper = one.get("lower"), one.get("upper")
         if lower is None and upper is None:
-            return f"no bound yet; {allowed}"
+            return f"no bound yet; {margin}"
         least = f"at least {words.signed(lower)}" if lower is not None else ""
         most = f"at most {words.signed(upper)}" if upper is not None else ""
-        return f"the gain is {' and '.join(part for part in (least, most) if part)}; {allowed}"
+        return f"the gain is {' and '.join(part for part in (least, most) if part)}; {margin}"
     if challenger is not None and incumbent is not None:
         said = f"{words.percent(challenger)} of the challenger's answers, {words.percent(incumbent)} of the incumbent's"
         return f"{said}; p = {one['p']:.2g}" if one.get("p") is not None else said
