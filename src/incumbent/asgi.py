@@ -57,7 +57,7 @@ class App:
         if scope["type"] != "http":
             return self.door
         path = scope["path"]
-        if self.control is not None and self.control.owns(path):
+        if self.control is not None and self.control.owns(scope["method"], path):
             return self.control
         if self.metrics is not None and path == "/metrics":
             return self.metrics
@@ -87,6 +87,7 @@ def around(door: Door, access: Access, folder: Path | None = None, slot: str = "
     meter = door.answerer.meter
     numbers = Numbers(meter, partial(metering.reading, door.answerer), folder, slot)
     metrics = metering.Metrics(numbers, config.task.name)
-    whole = App(door, pages(facts, config), Control(config, facts, meter), metrics)
+    control = Control(config, facts, meter)
+    whole = App(door, pages(facts, config, control.proves), control, metrics)
     log = tracing.AccessLog() if config.serve.access_log else None
     return Edge(whole, access, facts.ledger, numbers, config.serve.poll_s, log)

@@ -7,10 +7,16 @@ come from where they were made. Axes carry units; a day is a day of the task's z
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
+from functools import partial
+from types import MappingProxyType
 from typing import Protocol
 
 import altair as alt
 
+from incumbent.charts_live import guardrails as guardrails
+from incumbent.charts_live import has_guardrails as has_guardrails
+from incumbent.charts_live import segments as segments
+from incumbent.charts_live import trial as trial
 from incumbent.config import Config
 from incumbent.drawing import (
     Axis,
@@ -30,11 +36,9 @@ from incumbent.loop.fold import roles as fold
 from incumbent.records import DAY, Event, Evidence, Micros, Roles
 from incumbent.stats import metrics
 from incumbent.stats.metrics import UNITS_PER_ONE
-from incumbent.steps.live.looks import series
 from incumbent.storage.base import PeriodSum
+from incumbent.web.looks import by_trial, points
 
-SETTLED_AFTER = 4
-"""From this many looks on, the y scale of a trial leaves out the first third, whose bounds are far away."""
 LOG_FROM = 20.0
 """A latency scale is logarithmic when the slowest is this many times the fastest."""
 
@@ -85,19 +89,23 @@ class Rung:
 # --- what is drawn when
 
 
-def dashboard(config: Config, events: Sequence[Event], weeks: Sequence[PeriodSum]) -> dict[str, bytes]:
-    """Every picture of the dashboard that there are facts for, as `<name>.light` and `<name>.dark`.
+def dashboard(
+    config: Config,
+    events: Sequence[Event],
+    weeks: Sequence[PeriodSum],
+    drawn: Mapping[str, Micros] = MappingProxyType({}),
+) -> dict[str, bytes]:
+    """Every picture of the pages that there are facts for, as `<name>.light` and `<name>.dark`.
 
     `events` is the whole ledger, `weeks` are `log.period_sums(7 * DAY, …)` with `offset` 0. The result is what
-    `storage.pictures.Pictures.put_all` takes. About 40 ms a picture: draw when something has changed.
+    `storage.pictures.Pictures.put_all` takes. About 40 ms a picture: draw when something has changed. `drawn` says for
+    what time a picture was drawn before: those of a trial are drawn again after a new look at it.
     """
     found = [evidence_from_dict(e.data["evidence"], e.measured) for e in events if e.data.get("evidence")]
     charts: dict[str, Chart] = {}
     if any(event.type == "Promoted" for event in events):
         charts["incumbents"] = incumbents(events, config.zone)
-    looks = last_looks(found)
-    if len(looks) > 1:
-        charts["trial"] = trial(looks, config.live.min_gain, config.zone)
+    charts |= _trials(config, found, drawn)
     timed = rungs(found)
     if timed:
         charts["latency"] = latency(timed, config.plan.latency_budget_ms)
@@ -123,14 +131,25 @@ def _served(config: Config, weeks: Sequence[PeriodSum], naive: Sequence[Evidence
     return loss(weeks, said, config.zone, baseline=best, of_mean=metric.of_mean_loss or float)
 
 
-def last_looks(found: Sequence[Evidence]) -> list[Evidence]:
-    """The recorded looks of the last trial's last phase, oldest first (no watch)."""
-    looks = [one for one in found if one.step == "live" and one.numbers.get("mode") in ("split", "shadow")]
-    return [one for one in looks if _phase(one) == _phase(looks[-1])]
+def _trials(config: Config, found: Sequence[Evidence], drawn: Mapping[str, Micros]) -> dict[str, Chart]:
+    """Two pictures a trial, and the last one's gain for the dashboard."""
+    charts: dict[str, Chart] = {}
+    live = config.live
+    each = {name: looks for name, looks in by_trial(found).items() if _told(looks)}
+    for name, looks in each.items():
+        gain = partial(trial, looks, live.min_gain, config.zone, smallest_effect=live.smallest_effect)
+        new = looks[-1].at > drawn.get(f"trial-{name}.light", -1)
+        if new:
+            charts[f"trial-{name}"] = gain()
+        if new and has_guardrails(looks[-1]):
+            charts[f"guardrails-{name}"] = guardrails(looks[-1])
+        if name == list(each)[-1] and len(points(looks)) > 1:
+            charts["trial"] = charts.get(f"trial-{name}") or gain()
+    return charts
 
 
-def _phase(look: Evidence) -> tuple[str, int]:
-    return look.numbers["trial"], look.numbers["phase"]
+def _told(looks: Sequence[Evidence]) -> bool:
+    return any(gain is not None for _, gain, _, _ in points(looks))
 
 
 def rungs(found: Sequence[Evidence]) -> list[Rung]:
@@ -151,30 +170,6 @@ def latest_rules(found: Sequence[Evidence]) -> list[Evidence]:
 
 
 # --- the charts
-
-
-def trial(looks: Sequence[Evidence], min_gain: float = 0.0, zone: tzinfo = UTC) -> Chart:
-    """The challenger's gain at each recorded look (of one phase, oldest first, at least one) with its bounds, the line
-    of no difference and the promote line."""
-    look = looks[-1]
-    rows: list[Row] = [
-        {"when": wall_clock(at, zone), "gain": gain, "lower": lower, "upper": upper}
-        for at, gain, lower, upper in series(looks)
-    ]
-    bounded = [row for row in rows if row["lower"] is not None and row["upper"] is not None]
-    y: Axis = {"title": f"gain in {_gained(look)}", "scale": alt.Scale(domain=_room(bounded, min_gain))}
-    x = days_axis("when", zone)
-    gain = chart_of(rows).encode(x=x, y=alt.Y("gain:Q", **y))
-    band = chart_of(bounded).encode(x=x, y=alt.Y("lower:Q", **y), y2="upper:Q")
-    layers: list[alt.Chart] = [
-        band.mark_area(color=colour_of("challenger"), opacity=0.22, clip=True),
-        gain.mark_line(color=colour_of("challenger"), clip=True, strokeWidth=2),
-        gain.mark_point(color=colour_of("challenger"), clip=True, filled=True, size=30),
-        *level_line(0.0, "no difference" if min_gain else "no difference; promoted above", "ink", y, bool(min_gain)),
-    ]
-    if min_gain:
-        layers += level_line(min_gain, "promoted above", "good", y)
-    return titled(layers, f"{look.subject} against {look.reference}: above zero it is better")
 
 
 def loss(
@@ -547,20 +542,6 @@ def _signed(value: float) -> str:
 
 def _of(row: GainRow, colours: Mapping[str, str]) -> str:
     return colours.get(row.verdict, "open")
-
-
-def _gained(look: Evidence) -> str:
-    """The measure that decides, as people call it."""
-    primary = look.numbers.get("primary", "loss")
-    return str(look.numbers["metric"] if primary == "loss" else primary)
-
-
-def _room(bounded: Sequence[Row], min_gain: float) -> list[float]:
-    """The y domain of a trial: the bounds once they have settled, zero and the promote line."""
-    settled = bounded[len(bounded) // 3 :] if len(bounded) >= SETTLED_AFTER else bounded
-    ends = [0.0, min_gain, *(row[key] for row in settled for key in ("lower", "upper"))]
-    room = 0.08 * (max(ends) - min(ends)) or 0.01
-    return [min(ends) - room, max(ends) + room]
 
 
 def _year(rows: Sequence[Row]) -> str:

@@ -28,7 +28,7 @@ DARK = {
     "open": "#b7bec7",
 }  # fmt: skip
 
-Chart = alt.Chart | alt.LayerChart
+Chart = alt.Chart | alt.LayerChart | alt.VConcatChart
 Row = dict[str, Json]
 Axis = dict[str, Any]  # the channel's title and scale, the same in every layer
 

@@ -1,7 +1,8 @@
-"""What did a rehearsal show, and what may be expected at the onset? One self-contained HTML page each.
+"""What did a rehearsal show, what may be expected at the onset, how does a trial stand? One self-contained page each.
 
-In: a `Report`, plain values that the rehearsal found; or the evidence of `expect`. Out: HTML with style and pictures
-inside; no script, no request to anybody, light and dark. Draws through `charts`; computes nothing and reads no store.
+In: a `Report`, plain values that the rehearsal found; the evidence of `expect`; a trial as its own page shows it. Out:
+HTML with style and pictures inside; no script, no request to anybody, light and dark. Draws through `charts`; computes
+nothing and reads no store.
 """
 
 import re
@@ -13,13 +14,15 @@ from importlib.resources import files
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from incumbent import charts, drawing
 from incumbent.charts import MonthRow, Rung
+from incumbent.config import Config
 from incumbent.records import Event, Evidence, Micros
 from incumbent.web import words
+from incumbent.web.looks import points
 
 _ID = re.compile(r'(\bid="|url\(#|href="#)')
 
@@ -96,7 +99,8 @@ def html(report: Report) -> str:
     """The page, as one string that needs nothing beside it."""
     zone = ZoneInfo(report.timezone)
     pictures = {name: inline(name, chart) for name, chart in _charts(report, zone).items()}
-    return _templates(zone).get_template("report.html").render(report=report, style=_style(), pictures=pictures)
+    page = _templates(zone).get_template("report.html")
+    return page.render(report=report, style=_style(), pictures=pictures, timezone=report.timezone)
 
 
 def expectation(evidence: Evidence, task: str, timezone: str) -> str:
@@ -109,9 +113,56 @@ def expectation(evidence: Evidence, task: str, timezone: str) -> str:
     )
 
 
+def trial(
+    shown: Mapping[str, Any], looks: Sequence[Evidence], config: Config, *, afterwards: Evidence | None = None
+) -> str:
+    """The page of `incumbent live report`: what the trial's own page shows, with the pictures inside.
+
+    `shown` is `web.trial.page` of a trial, `looks` its recorded looks, the oldest first. `afterwards` is what an ended
+    trial would say with every label that came since.
+    """
+    zone = config.zone
+    drawn = {name: inline(name, chart) for name, chart in _of_trial(shown["trial"], looks, config).items()}
+    page = _templates(zone).get_template("trial.html")
+    return page.render(
+        **shown, timezone=shown["task"]["timezone"], style=_style(), pictures=drawn, afterwards=late(afterwards)
+    )
+
+
+def late(afterwards: Evidence | None) -> dict[str, Any] | None:
+    """What late labels change, as the page shows it; None where nobody asked."""
+    if afterwards is None:
+        return None
+    bounds = {key: afterwards.numbers.get(key) for key in ("estimate", "lower", "upper")}
+    return {"sentence": afterwards.sentence, "verdict": afterwards.verdict, **bounds}
+
+
+def picture_of(looks: Sequence[Evidence], config: Config) -> drawing.Chart:
+    """A trial's picture with its verdict above it, to stand alone."""
+    live = config.live
+    return charts.trial(looks, live.min_gain, config.zone, smallest_effect=live.smallest_effect, verdict=True)
+
+
+def _of_trial(shown: Mapping[str, Any], looks: Sequence[Evidence], config: Config) -> dict[str, drawing.Chart]:
+    drawn: dict[str, drawing.Chart] = {}
+    live = config.live
+    if has_gain(looks):
+        drawn["trial"] = charts.trial(looks, live.min_gain, config.zone, smallest_effect=live.smallest_effect)
+    if looks and charts.has_guardrails(looks[-1]):
+        drawn["guardrails"] = charts.guardrails(looks[-1])
+    if shown["segments"]:
+        drawn["segments"] = charts.segments(shown["segments"])
+    return drawn
+
+
+def has_gain(looks: Sequence[Evidence]) -> bool:
+    """Has any look of the last phase a gain to draw?"""
+    return any(gain is not None for _, gain, _, _ in points(looks))
+
+
 def _templates(zone: tzinfo) -> Environment:
     templates = Environment(
-        loader=PackageLoader("incumbent", "templates"),
+        loader=ChoiceLoader([PackageLoader("incumbent", "templates"), PackageLoader("incumbent.web")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -119,6 +170,8 @@ def _templates(zone: tzinfo) -> Environment:
     )
     templates.filters |= {
         "day": partial(words.day, zone=zone),
+        "when": partial(words.when, zone=zone),
+        "signed": words.signed,
         "iso": words.iso,
         "number": words.number,
         "percent": words.percent,

@@ -308,7 +308,7 @@ def test_enrolment_is_raised_in_the_same_phase_and_never_lowered_in_it() -> None
     assert str(refusal.value) == (
         "EnrolmentLowered: trial t5 has 50 % of the units enrolled, and 2 % was asked for.\n"
         "    Lowering starts a new phase, and the old phase's data leaves the decision: "
-        "start one with promote.start_phase, or keep 50 %."
+        "begin one (`incumbent live phase 0.02 --reason …`), or keep 50 %."
     )
 
 

@@ -126,6 +126,27 @@ def test_a_person_reads_with_the_token_as_password(site: Any, run: Any) -> None:
     assert http.post("/v1/predict", json=ROW, headers=bearer(token)).status_code == 200
 
 
+def test_only_our_own_form_controls_with_a_token_as_password(site: Any, run: Any) -> None:
+    """A form of ours names its page by the Origin; another page's form, none at all, or a program's path is refused."""
+    token, reads = add(site, "ann", "read", "control"), add(site, "ben", "read")
+    site.shadow("v2")
+    running = run(site.folder, guard=Access())
+    http, ours = running.http, {"Origin": running.url}
+    will = http.get("/trial/stop.json", auth=("ann", token)).json()["will"]
+    form = {"said": will, "trial": site.roles.trial.name, "reason": "enough"}
+    for headers in ({}, {"Origin": "null"}, {"Origin": "http://elsewhere.example"}):
+        assert http.post("/trial/stop", data=form, headers=headers, auth=("ann", token)).status_code == 403
+    assert http.post("/trial/stop", data=form, headers=ours, auth=("ben", reads)).status_code == 403
+    assert http.post("/trial/stop", data=form, headers=ours).status_code == 401
+    verb = f"/v1/trials/{site.roles.trial.name}/stop"
+    assert http.post(verb, json={"reason": "x"}, headers=ours, auth=("ann", token)).status_code == 403
+    assert site.roles.trial is not None
+    done = http.post("/trial/stop", data=form, headers=ours, auth=("ann", token))
+    assert (done.status_code, done.headers["location"]) == (303, "/trial")
+    event = site.facts.ledger.events()[-1]
+    assert (event.type, event.actor, event.reason) == ("TrialDecided", "token:ann", "enough")
+
+
 # --- the rules
 
 
@@ -149,6 +170,10 @@ def test_a_person_reads_with_the_token_as_password(site: Any, run: Any) -> None:
         ("GET", "/static/style.css", None),
         ("POST", "/static/style.css", "control"),
         ("DELETE", "/", "control"),
+        ("GET", "/trial/stop", "read"),
+        ("POST", "/trial/stop", "control"),
+        ("POST", "/v1/trials", "control"),
+        ("GET", "/v1/trials", "read"),
     ],
 )
 def test_what_nobody_thought_of_needs_control(method: str, path: str, need: str | None) -> None:

@@ -70,7 +70,7 @@ def test_more_units_take_part(site: Any, http: Any) -> None:
     fits(done, "/v1/trials/{name}/enrol")
     assert done.status_code == 200 and site.roles.trial.enrolled == 0.5
     for name, share, said in ((trial, 0.2, "EnrolmentLowered"), (trial, 1.5, "up to 100 %"), ("t1", 0.9, trial)):
-        refused = http.post(f"/v1/trials/{name}/enrol", json={"enrolled": share})
+        refused = http.post(f"/v1/trials/{name}/enrol", json={"enrolled": share, "reason": "a test"})
         assert refused.status_code == 409 and said in refused.json()["error"]["message"]
     assert site.roles.trial.enrolled == 0.5
 
@@ -86,8 +86,18 @@ def test_more_units_take_part(site: Any, http: Any) -> None:
         ("/v1/promote", b"{", 400, "Malformed", "not valid JSON"),
         ("/v1/promote", b" " * 70_000, 413, "TooLarge", "a few words"),
         ("/v1/rollback", {"reason": "x"}, 409, "DecisionRefused", "nothing to roll back to"),
-        ("/v1/trials/t1/enrol", {"enrolled": 0.5}, 409, "DecisionRefused", "no trial that runs"),
-        ("/v1/trials/t1/enrol", {"enrolled": "all"}, 422, "DataError", "enrolled"),
+        ("/v1/trials/t1/enrol", {"enrolled": 0.5, "reason": "x"}, 409, "DecisionRefused", "no trial that runs"),
+        ("/v1/trials/t1/enrol", {"enrolled": "all", "reason": "x"}, 422, "DataError", "enrolled"),
+        ("/v1/trials/t1/enrol", {"enrolled": 0.5}, 422, "DataError", "missing required field 'reason'"),
+        ("/v1/trials/t1/phase", {"enrolled": 0.5, "reason": "x"}, 409, "DecisionRefused", "no trial that runs"),
+        ("/v1/trials/t1/phase", {"enrolled": 0.5, "reason": ""}, 409, "DecisionRefused", "no reason"),
+        ("/v1/trials/t1/stop", {"reason": "x"}, 409, "DecisionRefused", "no trial that runs"),
+        ("/v1/trials/t1/stop", {}, 422, "DataError", "missing required field 'reason'"),
+        ("/v1/trials", {"version": "v2", "reason": " "}, 409, "DecisionRefused", "no reason"),
+        ("/v1/trials", {"version": "v9", "reason": "x"}, 404, "UnknownVersion", "registered are v1, v2"),
+        ("/v1/trials", {"version": "v1", "reason": "x"}, 409, "DecisionRefused", "is the incumbent"),
+        ("/v1/trials", {"version": "v2", "reason": "x", "mode": "split"}, 409, "DecisionRefused", "set task.unit"),
+        ("/v1/trials", {"version": "v2", "reason": "x", "mode": "both"}, 422, "DataError", "mode"),
     ],
 )
 def test_a_wrong_verb_changes_nothing(
@@ -98,9 +108,9 @@ def test_a_wrong_verb_changes_nothing(
     response = http.post(path, **({"content": body} if isinstance(body, bytes) else {"json": body}))
     assert (response.status_code, response.json()["error"]["type"]) == (status, type)
     assert said in response.json()["error"]["message"]
-    fits(response, "/v1/trials/{name}/enrol" if "trials" in path else path)
+    fits(response, path.replace("/t1/", "/{name}/"))
     assert site.roles.sequence == before
-    assert http.get(path).status_code == 405
+    assert http.request("PUT", path).status_code == 405
 
 
 def test_a_version_that_is_not_proved_is_not_promoted(site: Any, http: Any) -> None:
@@ -131,3 +141,53 @@ def test_a_verb_needs_the_scope_control(site: Any, http: Any) -> None:
         headers = {"Authorization": f"Bearer {made[name]}"}
         assert http.post("/v1/promote", json=body, headers=headers).status_code == status
     assert site.facts.ledger.events()[-1].actor == "token:control"
+
+
+def test_a_trial_is_started_and_stopped(site: Any, http: Any) -> None:
+    """With the terms of the settings; what is asked for by `dry_run` is said and not done."""
+    before = site.roles.sequence
+    asked = {"version": "v2", "reason": "it ships"}
+    told = http.post("/v1/trials", json={**asked, "dry_run": True})
+    fits(told, "/v1/trials")
+    assert told.json()["type"] is None and "v2 will score every row beside v1" in told.json()["sentence"]
+    assert site.roles.sequence == before
+    done = http.post("/v1/trials", json=asked)
+    fits(done, "/v1/trials")
+    trial = site.roles.trial
+    assert (done.status_code, done.json()["type"]) == (200, "TrialStarted")
+    assert (trial.mode, trial.challenger) == ("shadow", "v2")
+    again = http.post("/v1/trials", json=asked)
+    assert again.status_code == 409 and "one runs at a time" in again.json()["error"]["message"]
+    assert [one["name"] for one in http.get("/v1/trials").json()["trials"]] == [trial.name]
+    other = http.post("/v1/trials/t1/stop", json={"reason": "enough"})
+    assert other.status_code == 409 and trial.name in other.json()["error"]["message"]
+    ended = http.post(f"/v1/trials/{trial.name}/stop", json={"reason": "enough"})
+    fits(ended, "/v1/trials/{name}/stop")
+    assert ended.status_code == 200 and site.roles.trial is None and site.roles.incumbent == "v1"
+    assert http.get("/v1/trials").json()["trials"][0]["verdict"] == "stopped"
+
+
+def test_a_smaller_share_is_a_new_phase(site: Any, http: Any) -> None:
+    """The refusal says so; the phase begins with a salt of its own."""
+    site.split("v2", 0.5)
+    trial = site.roles.trial
+    asked = {"enrolled": 0.1, "reason": "less risk"}
+    refused = http.post(f"/v1/trials/{trial.name}/enrol", json=asked)
+    assert refused.status_code == 409 and "live phase 0.1" in refused.json()["error"]["message"]
+    told = http.post(f"/v1/trials/{trial.name}/phase", json={**asked, "dry_run": True})
+    assert "leaves the decision" in told.json()["sentence"] and site.roles.trial.phase == 1
+    done = http.post(f"/v1/trials/{trial.name}/phase", json=asked)
+    fits(done, "/v1/trials/{name}/phase")
+    assert (site.roles.trial.phase, site.roles.trial.enrolled) == (2, 0.1)
+    assert site.roles.trial.salt != trial.salt
+
+
+def test_a_version_that_is_not_proved_starts_no_trial(site: Any, http: Any) -> None:
+    """Its bytes are gone: nobody is to meet it."""
+    manifest = site.roles.versions["v2"].manifest
+    for path in site.config.store_path.rglob(f"*{manifest[-20:]}*"):
+        path.chmod(0o600)
+        path.write_bytes(b"other bytes")
+    refused = http.post("/v1/trials", json={"version": "v2", "reason": "it ships"})
+    assert (refused.status_code, refused.json()["error"]["type"]) == (409, "VersionError")
+    assert site.roles.trial is None

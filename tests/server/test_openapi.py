@@ -35,7 +35,9 @@ def validator(schema: dict[str, Any]) -> Draft202012Validator:
 def test_the_document_and_the_server_name_the_same_paths(server: Any) -> None:
     """And the same methods."""
     served = {path: set(methods) for path, methods in server.door._paths.items()}
-    served |= {path: {"POST"} for path in control.PATHS} | {"/metrics": {"GET"}}
+    for path in control.PATHS:
+        served[path] = served.get(path, set()) | {"POST"}
+    served["/metrics"] = {"GET"}
     documented = {
         path: {m.upper() for m in methods if m != "parameters"} for path, methods in document()["paths"].items()
     }

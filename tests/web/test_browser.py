@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 pytestmark = pytest.mark.browser
-PATHS = ["/", "/?all", "/versions/v2", "/review", "/doctor", "/nowhere"]
+PATHS = ["/", "/?all", "/trial", "/trials", "/versions/v2", "/review", "/doctor", "/nowhere"]
 
 
 @pytest.fixture

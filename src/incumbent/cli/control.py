@@ -1,24 +1,18 @@
 """status, log, promote, rollback: what a production machine needs. Loads no judging package."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
 from incumbent import config
-from incumbent.cli import options, output
+from incumbent.cli import moving, output
 from incumbent.cli.options import HERE, AsJson, Folder, Now, Override, Reason
-from incumbent.clock import wall
-from incumbent.config import Config
 from incumbent.loop.delivered import Delivered, delivered
 from incumbent.loop.fold import roles as fold
 from incumbent.loop.sentences import sentence
+from incumbent.loop.steering import Move
 from incumbent.records import Event, Roles, Version, moment
-from incumbent.server import control as verbs
-from incumbent.server.proving import here
-from incumbent.storage.opening import Facts, open_facts
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
 def status(project: Folder = HERE, json: AsJson = False) -> None:
     """Who answers, what is behind it, what runs, and how much was logged."""
     settings = config.load(project)
-    with _facts(settings) as facts:
+    with moving.facts(settings) as facts:
         events = facts.ledger.events()
         roles = fold(events)
         totals = facts.log.totals()
@@ -74,7 +68,7 @@ def show_log(
     json: AsJson = False,
 ) -> None:
     """The ledger: who decided what, when, and on what evidence."""
-    with _facts(config.load(project)) as facts:
+    with moving.facts(config.load(project)) as facts:
         if verify:
             output.note(f"the chain of {facts.ledger.verify()} events is whole")
         events = facts.ledger.events()
@@ -90,27 +84,15 @@ def promote(
     version: str, reason: Reason, override: Override = False, project: Folder = HERE, now: Now = None
 ) -> None:
     """Make a version the incumbent, by a person's decision. The one before stays loaded behind it."""
-    with _facts(settings := config.load(project)) as facts:
-        event = verbs.promote(facts, here(settings, facts.blobs), version, at=options.moment(now) or wall(),
-                              actor=options.actor(), reason=reason, override=override)
-    output.say(sentence(event))
+    with moving.facts(settings := config.load(project)) as facts:
+        move = Move("promote", reason, version=version, override=override)
+        output.say(sentence(moving.made(facts, settings, move, now)))
 
 
 def rollback(reason: Reason, project: Folder = HERE, now: Now = None) -> None:
     """Take the incumbent back: the version that served before it answers again, after it proved its golden rows."""
-    with _facts(settings := config.load(project)) as facts:
-        event = verbs.roll_back(facts, here(settings, facts.blobs), at=options.moment(now) or wall(),
-                                actor=options.actor(), reason=reason)
-    output.say(sentence(event))
-
-
-@contextmanager
-def _facts(settings: Config) -> Iterator[Facts]:
-    facts = open_facts(settings)
-    try:
-        yield facts
-    finally:
-        facts.close()
+    with moving.facts(settings := config.load(project)) as facts:
+        output.say(sentence(moving.made(facts, settings, Move("rollback", reason), now)))
 
 
 def _described(version: Version, roles: Roles) -> dict[str, Any]:

@@ -5,10 +5,21 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
-from incumbent.cli import live_lookback, live_plan, live_replay, live_simulating, options, output
+from incumbent.cli import (
+    live_lookback,
+    live_moves,
+    live_plan,
+    live_replay,
+    live_report,
+    live_simulating,
+    moving,
+    options,
+    output,
+)
 from incumbent.cli.opening import open_project, shown
 from incumbent.cli.options import HERE, AsJson, Folder, Now, Reason
 from incumbent.errors import ConfigError, IncumbentError, StoreLocked
+from incumbent.loop.steering import Move
 from incumbent.records import Decision, moment
 from incumbent.server import lifeline
 
@@ -42,6 +53,8 @@ def live_start(
 ) -> None:
     """Start a trial of a version against the incumbent."""
     with open_project(project) as opened:
+        move = Move("start", reason, version=version, mode=mode, enrolled=enrolled)
+        moving.told(opened.facts, opened.config, move, now)
         trial = opened.live.start(version, mode=mode, enrolled=enrolled, reason=reason, now=options.moment(now))
     output.say(f"trial {trial.name}: {trial.challenger} against {trial.incumbent}, {trial.mode}, "
                f"{trial.enrolled:.0%} of the units enrolled")
@@ -61,12 +74,8 @@ def live_look(project: Folder = HERE, now: Now = None, json: AsJson = False) -> 
     raise typer.Exit(output.exit_code(evidence.verdict))
 
 
-@live_app.command("stop")
-def live_stop(reason: Reason, project: Folder = HERE, now: Now = None) -> None:
-    """End the running trial; the incumbent stays."""
-    with open_project(project) as opened:
-        opened.live.stop(reason, now=options.moment(now))
-    output.say("the trial is over; the incumbent stays")
+live_moves.add_to(live_app)
+live_report.add_to(live_app)
 
 
 def speed(

@@ -267,7 +267,7 @@ def raise_enrolment(
     if enrolled < trial.enrolled:
         raise DecisionRefused(
             f"EnrolmentLowered: {found}.\n    Lowering starts a new phase, and the old phase's data leaves "
-            f"the decision: start one with promote.start_phase, or keep {has}."
+            f"the decision: begin one (`incumbent live phase {enrolled:g} --reason …`), or keep {has}."
         )
     if enrolled == trial.enrolled or enrolled > 1.0:
         raise DecisionRefused(f"{found}; expected a larger share, up to 100 %.")

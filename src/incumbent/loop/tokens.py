@@ -16,7 +16,7 @@ from incumbent.storage.base import Ledger
 
 SCOPES = ("predict", "outcome", "read", "label", "control")
 """predict: ask for predictions. outcome: tell what became known. read: see status, ledger, metrics and pages. control:
-promote, roll back, raise the enrolled share."""
+promote, roll back, start and steer trials."""
 
 TYPES = ("TokenAdded", "TokenRevoked")
 PREFIX = "inc_"

@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from incumbent import charts
+from incumbent import charts, drawing
 from incumbent import config as configuration
 from incumbent.clock import wall
 from incumbent.config import Config
 from incumbent.engines.contained import Contained, open_predictor
-from incumbent.errors import ConfigError, DataError
+from incumbent.errors import ConfigError, DataError, IncumbentError
 from incumbent.loop import erase, held, keep, promote
 from incumbent.loop.fold import roles as fold
 from incumbent.loop.log import privacy
-from incumbent.project import asking
+from incumbent.project import asking, segmenting
 from incumbent.project.baseline import Baseline
 from incumbent.project.bringing import bring, export
 from incumbent.project.code import Code, open_code
@@ -326,8 +326,26 @@ class Project:
         weeks = []
         if totals.first_at is not None and totals.last_at is not None:
             weeks = self.facts.log.period_sums(WEEK, totals.first_at, totals.last_at + 1, now)
-        drawn = charts.dashboard(self.config, self.facts.ledger.events(), weeks)
-        Pictures(self.config.store_path, self.facts.blobs).put_all(drawn, now)
+        pictures = Pictures(self.config.store_path, self.facts.blobs)
+        before = {name: one.at for name, one in pictures.index().items()}
+        pictures.put_all(charts.dashboard(self.config, self.facts.ledger.events(), weeks, before), now)
+        pictures.put_all(self._segments(now), now)
+
+    def _segments(self, now: Micros) -> dict[str, bytes]:
+        """Find the gain by segments where it is due, keep it, and draw it."""
+        past = segmenting.due(self, now)
+        if past is None:
+            return {}
+        try:
+            found = segmenting.find(self, past, now)
+        except IncumbentError:
+            segmenting.keep(self, past, None, now)  # what fails is not tried again at every tick
+            raise
+        segmenting.keep(self, past, found, now)
+        if not found or not found["segments"]:
+            return {}
+        both = drawing.both(charts.segments(found))
+        return {f"segments-{past.name}.{theme}": drawn for theme, drawn in both.items()}
 
     # --- inside
 

@@ -7,8 +7,7 @@ In: sums that the log keeps. Out: evidence of each look, and the move that follo
 from typing import TYPE_CHECKING, Literal
 
 from incumbent.errors import DecisionRefused
-from incumbent.loop import decide, outcome, promote
-from incumbent.loop.caps import caps
+from incumbent.loop import decide, outcome, promote, starting
 from incumbent.project import decisions, looking, replaying, traffic
 from incumbent.project.looking import Rules
 from incumbent.project.replaying import Repeated
@@ -19,9 +18,6 @@ from incumbent.steps.live.watch import judge_watch
 
 if TYPE_CHECKING:
     from incumbent.project.project import Project
-
-HALF, THIRD = 1 / 2, 1 / 3
-
 
 class Live:
     """Step 3 of a project."""
@@ -46,36 +42,19 @@ class Live:
         when the challenger does not take every row that the incumbent takes, when a shadow is asked for although the
         label depends on what is served, or although another measure than the loss decides.
         """
-        project, settings = self.project, self.project.config.live
-        chosen = mode or ("shadow" if settings.mode == "both" else settings.mode)
-        if chosen == "shadow" and settings.label_depends_on_prediction:
-            raise DecisionRefused(
-                "live.label_depends_on_prediction is set: what a shadow would have caused is not known; use mode split."
-            )
-        primary = [one.name for one in settings.measure if one.role == "primary"]
-        if chosen == "shadow" and primary:
-            raise DecisionRefused(
-                f"live.measure {primary[0]} is primary, and what a shadow would have caused of it is not known; use "
-                "mode split."
-            )
-        if chosen == "split" and not project.config.task.unit:
-            raise DecisionRefused("a split needs somebody to assign: set task.unit, or use mode shadow.")
+        project = self.project
+        starting.terms(project.config, mode, enrolled)
         project.predictor(version)
-        share = 1.0 if chosen == "shadow" else settings.enrol[0] if enrolled is None else enrolled
-        at = project.clock() if now is None else now
-        three = settings.third_arm and chosen == "split"
-        promote.start_trial(
-            project.facts.ledger,
+        starting.start(
+            project.facts,
             project.roles(),
+            project.config,
             version,
-            at=at,
+            at=project.clock() if now is None else now,
             actor=project.actor,
-            mode=chosen,
-            enrolled=share,
-            share=THIRD if three else HALF,
-            called=THIRD if three else 0.0,
-            caps=caps(project.facts.log, settings, project.metric, at) if chosen == "split" else {},
             reason=reason,
+            mode=mode,
+            enrolled=enrolled,
         )
         return self._running()
 

@@ -11,7 +11,7 @@ import base64
 import binascii
 import time
 from collections.abc import Callable, MutableMapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from incumbent.loop import tokens
@@ -34,7 +34,9 @@ _ASK = [
 ]
 _MOST_CACHED = 1000
 _BROWSER = frozenset({"read", "label"})
-"""What a browser may do that sends a token as a password: look, and label."""
+"""What a browser may do that sends a token as a password: look, and label; more by the forms of our own pages."""
+_FORMS = ("/label", "/trial/")
+"""Where our pages send forms to: a browser names the page that sends one, by its Origin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +117,13 @@ class Access:
                 host = value
             elif name == b"origin":
                 origin = value
-        if needed == "label" and origin is None and scope["method"] == "POST":
+        sends = scope["method"] not in ("GET", "HEAD") and scope["path"].startswith(_FORMS)
+        if sends and origin is None:
             return _forbidden("found a form without an Origin, expected one that our own page sends")
         if origin is not None and scope["method"] not in ("GET", "HEAD") and _site(origin) != host:
             return _forbidden("a page of another site may not send this: found an Origin that is not this host")
         if self._grants:
-            return self._granted(scope, needed, authorization)
+            return self._granted(scope, needed, authorization, sends)
         if self._insecure:
             return None
         if not self._loopback:
@@ -132,7 +135,9 @@ class Access:
             )
         return None
 
-    def _granted(self, scope: MutableMapping[str, Any], needed: str, header: bytes | None) -> Refused | None:
+    def _granted(
+        self, scope: MutableMapping[str, Any], needed: str, header: bytes | None, by_form: bool
+    ) -> Refused | None:
         if header is None:
             return _unknown(f"found no token, expected `Authorization: Bearer inc_...` of one with the scope {needed}")
         grant = self._known.get(header) or self._looked_up(header)
@@ -140,8 +145,9 @@ class Access:
             return _unknown(f"found a token that nobody knows (any more), expected one with the scope {needed}")
         if grant.expires_at is not None and grant.expires_at * 1000 <= self._now():
             return _unknown(f"the token of {grant.name} has expired: make another with `incumbent token add`")
-        if needed not in grant.scopes:
-            has = ", ".join(scope for scope in tokens.SCOPES if scope in grant.scopes) or "none that a browser may use"
+        scopes = grant.scopes if by_form or not _is_password(header) else grant.scopes & _BROWSER
+        if needed not in scopes:
+            has = ", ".join(scope for scope in tokens.SCOPES if scope in scopes) or "none that a browser may use"
             return _forbidden(f"found the token of {grant.name} with the scopes {has}, expected the scope {needed}")
         scope["incumbent.who"] = grant.name
         return None
@@ -157,8 +163,9 @@ class Access:
 
 
 def _grant(header: bytes, grants: tokens.Grants) -> tokens.Grant | None:
-    """Bearer: all that the token may. Basic (a person in a browser, the token as password): reading and labelling
-    alone, because a browser sends it along with whatever another page makes it send (labels need an Origin of ours)."""
+    """Of a token, as Bearer or as the password of Basic (a person in a browser). With the latter only our own forms may
+    do more than look, because a browser sends it along with whatever another page makes it send; a form needs an Origin
+    of ours."""
     kind, _, value = header.partition(b" ")
     kind, value = kind.lower(), value.strip()
     if kind == b"bearer":
@@ -169,8 +176,11 @@ def _grant(header: bytes, grants: tokens.Grants) -> tokens.Grant | None:
         password = base64.b64decode(value, validate=True).partition(b":")[2]
     except (binascii.Error, ValueError):
         return None
-    grant = grants.get(tokens.digest(password))
-    return None if grant is None else replace(grant, scopes=grant.scopes & _BROWSER)
+    return grants.get(tokens.digest(password))
+
+
+def _is_password(header: bytes) -> bool:
+    return header[:6].lower() == b"basic "
 
 
 def _site(origin: bytes) -> bytes:

@@ -1,26 +1,26 @@
-"""The verbs that change who answers: promote, roll back, let more units take part in a trial.
+"""The verbs that change who answers: promote, roll back; start, stop and steer a trial.
 
 In: a JSON body with a reason. Out: the ledger's new event, answered after it was appended; every answering process
-follows at its next poll. Nothing is promoted or called back that does not repeat its golden rows first. The functions
-are those of the command line; the application asks for them over HTTP, under the scope control.
+follows at its next poll. With `dry_run` nothing is done: the answer says what would happen, or refuses what would be
+refused. What the verbs do and check is `loop.steering`, the same at every door; over HTTP they need the scope control.
 """
 
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from incumbent.clock import wall
 from incumbent.config import Config
-from incumbent.errors import DataError, DecisionRefused
-from incumbent.loop import held
-from incumbent.loop import promote as ledgers
-from incumbent.loop.fold import roles as fold
+from incumbent.errors import DataError
+from incumbent.loop import steering
 from incumbent.loop.meter import Meter
 from incumbent.loop.sentences import sentence
-from incumbent.records import Event, Json, Micros
+from incumbent.loop.steering import Move
+from incumbent.records import Event, Json
 from incumbent.server import wire
 from incumbent.server.proving import Proves, apart
 from incumbent.server.refusing import refusal, simple
@@ -29,89 +29,108 @@ from incumbent.storage.opening import Facts
 
 Body = TypeVar("Body")
 
-PATHS = ("/v1/promote", "/v1/rollback", "/v1/trials/{name}/enrol")
-_ENROL = re.compile(r"/v1/trials/([^/]+)/enrol")
+OF_TRIAL: dict[str, steering.Verb] = {"enrol": "enrol", "phase": "phase", "stop": "stop"}
+PATHS = ("/v1/promote", "/v1/rollback", "/v1/trials", *(f"/v1/trials/{{name}}/{verb}" for verb in OF_TRIAL))
+_TRIAL = re.compile(rf"/v1/trials/([^/]+)/({'|'.join(OF_TRIAL)})")
 _MOST_BYTES = 65_536
-
-
-def promote(
-    facts: Facts, proves: Proves, version: str, *, at: Micros, actor: str, reason: str, override: bool = False
-) -> Event:
-    """Make a version the incumbent, by a person's decision, after it was proved.
-
-    DecisionRefused where a verdict of the gate stands against it, unless `override` says that it is not followed.
-    """
-    proves(ledgers.promotable(fold(facts.ledger.events()), version))
-    held.settle(facts.ledger, version, overrides=override, at=at, actor=actor, reason=reason)
-    roles = fold(facts.ledger.events())
-    return ledgers.promote(facts.ledger, roles, version, at=at, actor=actor, reason=reason)
-
-
-def roll_back(facts: Facts, proves: Proves, *, at: Micros, actor: str, reason: str) -> Event:
-    """Take the incumbent back: the version that served before it answers again, after it was proved."""
-    roles = fold(facts.ledger.events())
-    return ledgers.roll_back(facts.ledger, roles, proves, at=at, actor=actor, reason=reason)
-
-
-def enrol(facts: Facts, trial: str, enrolled: float, *, at: Micros, actor: str, reason: str) -> Event:
-    """Let more units take part in the running trial, which must be the one that is named."""
-    roles = fold(facts.ledger.events())
-    if roles.trial is not None and roles.trial.name != trial:
-        raise DecisionRefused(f"found the trial {trial!r}, expected the one that runs: {roles.trial.name}.")
-    return ledgers.raise_enrolment(facts.ledger, roles, enrolled, at=at, actor=actor, reason=reason)
 
 
 class _Promote(msgspec.Struct, forbid_unknown_fields=True):
     version: str
     reason: str
     override: bool = False
+    dry_run: bool = False
+
+    def move(self, trial: str) -> Move:
+        return Move("promote", self.reason, version=self.version, override=self.override)
 
 
 class _RollBack(msgspec.Struct, forbid_unknown_fields=True):
     reason: str
+    dry_run: bool = False
+
+    def move(self, trial: str) -> Move:
+        return Move("rollback", self.reason)
+
+
+class _Start(msgspec.Struct, forbid_unknown_fields=True):
+    version: str
+    reason: str
+    mode: Literal["shadow", "split"] | None = None
+    enrolled: float | None = None
+    dry_run: bool = False
+
+    def move(self, trial: str) -> Move:
+        return Move("start", self.reason, version=self.version, mode=self.mode, enrolled=self.enrolled)
+
+
+class _Stop(msgspec.Struct, forbid_unknown_fields=True):
+    reason: str
+    dry_run: bool = False
+
+    def move(self, trial: str) -> Move:
+        return Move("stop", self.reason, trial)
 
 
 class _Enrol(msgspec.Struct, forbid_unknown_fields=True):
     enrolled: float
-    reason: str = ""
+    reason: str
+    dry_run: bool = False
+
+    def move(self, trial: str) -> Move:
+        return Move("enrol", self.reason, trial, enrolled=self.enrolled)
+
+
+class _Phase(msgspec.Struct, forbid_unknown_fields=True):
+    reason: str
+    enrolled: float | None = None
+    dry_run: bool = False
+
+    def move(self, trial: str) -> Move:
+        return Move("phase", self.reason, trial, enrolled=self.enrolled)
+
+
+_BODIES: dict[str, type[Any]] = {"enrol": _Enrol, "phase": _Phase, "stop": _Stop}
+_WHOLE: dict[str, type[Any]] = {"/v1/promote": _Promote, "/v1/rollback": _RollBack, "/v1/trials": _Start}
 
 
 class Control:
     """The ASGI application of `PATHS`. A verb runs in a thread: proving a version takes its time."""
 
     def __init__(self, config: Config, facts: Facts, meter: Meter, proves: Proves | None = None) -> None:
-        self._facts, self._meter, self._proves = facts, meter, proves or apart(config)
+        self._config, self._facts, self._meter, self.proves = config, facts, meter, proves or apart(config)
 
-    def owns(self, path: str) -> bool:
-        """Is this one of the verbs?"""
-        return path in PATHS or _ENROL.fullmatch(path) is not None
+    def owns(self, method: str, path: str) -> bool:
+        """Is this one of the verbs? `GET /v1/trials` is none: it lists them."""
+        if path == "/v1/trials":
+            return method not in ("GET", "HEAD")
+        return path in _WHOLE or _TRIAL.fullmatch(path) is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
             said = simple("WrongMethod", f"found {scope['method']}, expected POST")
-            return await reply(send, 405, said, [(b"allow", b"POST")])
+            allowed = b"GET, POST" if scope["path"] == "/v1/trials" else b"POST"
+            return await reply(send, 405, said, [(b"allow", allowed)])
         try:
             verb = self._verb(scope["path"], await _read(receive), f"token:{scope.get('incumbent.who', '(none)')}")
-            status, body = 200, wire.document(_said(await asyncio.to_thread(verb)))
+            status, body = 200, wire.document(await asyncio.to_thread(verb))
         except Exception as error:  # the edge: whatever happens becomes one JSON shape
             status, body = refusal(error)
             self._meter.refused(status, type(error).__name__)
         await reply(send, status, body, [(b"retry-after", b"1")] if status == 503 else [])
 
-    def _verb(self, path: str, body: bytes, actor: str) -> Callable[[], Event]:
-        facts, proves, at = self._facts, self._proves, wall()
-        if path == "/v1/promote":
-            asked = _decoded(body, _Promote)
-            return lambda: promote(
-                facts, proves, asked.version, at=at, actor=actor, reason=asked.reason, override=asked.override
-            )
-        if path == "/v1/rollback":
-            back = _decoded(body, _RollBack)
-            return lambda: roll_back(facts, proves, at=at, actor=actor, reason=back.reason)
-        trial = _ENROL.fullmatch(path)
-        assert trial is not None, "owns() was asked first"
-        more = _decoded(body, _Enrol)
-        return lambda: enrol(facts, trial[1], more.enrolled, at=at, actor=actor, reason=more.reason)
+    def _verb(self, path: str, body: bytes, actor: str) -> Callable[[], Mapping[str, Json]]:
+        of_trial = _TRIAL.fullmatch(path)
+        asked = _decoded(body, _BODIES[of_trial[2]] if of_trial else _WHOLE[path])
+        move: Move = asked.move(of_trial[1] if of_trial else "")
+        return partial(self._foretell, move) if asked.dry_run else partial(self._make, move, actor)
+
+    def _make(self, move: Move, actor: str) -> Mapping[str, Json]:
+        return _said(steering.make(move, self._facts, self._config, self.proves, at=wall(), actor=actor))
+
+    def _foretell(self, move: Move) -> Mapping[str, Json]:
+        will = steering.foretell(move, self._facts, self._config, at=wall())
+        return {"sequence": self._facts.ledger.sequence(), "type": None, "sentence": will, "data": {}}
 
 
 def _said(event: Event) -> Mapping[str, Json]:

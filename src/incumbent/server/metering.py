@@ -51,10 +51,12 @@ _PATHS = {
         *("/v1/predict", "/v1/outcomes", "/v1/follow", "/v1/status", "/v1/versions", "/v1/ledger", "/v1/trials"),
         *("/v1/promote", "/v1/rollback", "/metrics", "/healthz", "/readyz", "/openapi.json"),
         *("/", "/index.json", "/review", "/review.json", "/label", "/label.json"),
+        *("/trial", "/trial.json", "/trials", "/trials.json"),
     )
 }
 _FOLDERS = {"versions": "/versions/{name}", "pictures": "/pictures/{name}", "static": "/static/{name}",
-            "label": "/label/{name}"}  # fmt: skip
+            "label": "/label/{name}", "trials": "/trials/{name}", "trial": "/trial/{name}"}  # fmt: skip
+_TRIALS = {verb: f"/v1/trials/{{name}}/{verb}" for verb in ("enrol", "phase", "stop")}
 
 
 def template(path: str) -> str:
@@ -66,8 +68,8 @@ def template(path: str) -> str:
     known = _PATHS.get(path)
     if known is not None:
         return known
-    if path.startswith("/v1/trials/") and path.endswith("/enrol") and path.count("/") == 4:
-        return "/v1/trials/{name}/enrol"
+    if path.startswith("/v1/trials/") and path.count("/") == 4:
+        return _TRIALS.get(path.rpartition("/")[2], "unknown")
     return _FOLDERS.get(path[1:].partition("/")[0], "unknown")
 
 

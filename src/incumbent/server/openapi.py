@@ -18,6 +18,7 @@ _TIME: Schema = {
 }
 _LABEL: Schema = {"type": ["string", "number", "boolean"]}
 _OPEN: Schema = {"type": "object"}
+_DRY_RUN: Schema = {"type": "boolean", "description": "Only say what would happen, or why it would be refused."}
 
 
 def _object(required: dict[str, Schema], optional: dict[str, Schema] | None = None, closed: bool = True) -> Schema:
@@ -137,14 +138,50 @@ _SCHEMAS: dict[str, Schema] = {
     ),
     "PromoteRequest": _object(
         {"version": _TEXT, "reason": _TEXT},
-        {"override": {"type": "boolean", "description": "A verdict of the gate against the version is not followed."}},
+        {
+            "override": {"type": "boolean", "description": "A verdict of the gate against it is not followed."},
+            "dry_run": _DRY_RUN,
+        },
     ),
-    "RollbackRequest": _object({"reason": _TEXT}),
+    "RollbackRequest": _object({"reason": _TEXT}, {"dry_run": _DRY_RUN}),
+    "StartRequest": _object(
+        {"version": _TEXT, "reason": _TEXT},
+        {
+            "mode": {"enum": ["shadow", "split", None], "description": "Without one: live.mode."},
+            "enrolled": {
+                "type": ["number", "null"],
+                "description": "The share of the units that takes part in a split. Without one: the first step of "
+                "live.enrol.",
+            },
+            "dry_run": _DRY_RUN,
+        },
+    ),
+    "StopRequest": _object({"reason": _TEXT}, {"dry_run": _DRY_RUN}),
     "EnrolRequest": _object(
-        {"enrolled": {"type": "number", "description": "The share of the units, larger than now, up to 1."}},
-        {"reason": _TEXT},
+        {
+            "enrolled": {"type": "number", "description": "The share of the units, larger than now, up to 1."},
+            "reason": _TEXT,
+        },
+        {"dry_run": _DRY_RUN},
     ),
-    "Done": _object({"sequence": _COUNT, "type": _TEXT, "sentence": _TEXT, "data": _OPEN}),
+    "PhaseRequest": _object(
+        {"reason": _TEXT},
+        {
+            "enrolled": {
+                "type": ["number", "null"],
+                "description": "The share of the units, above 0 and up to 1. Without one: as it is.",
+            },
+            "dry_run": _DRY_RUN,
+        },
+    ),
+    "Done": _object(
+        {
+            "sequence": {**_COUNT, "description": "Of the new event; of the last one where nothing was done."},
+            "type": {**_MAYBE_TEXT, "description": "Of the new event; null where `dry_run` asked to do nothing."},
+            "sentence": {**_TEXT, "description": "What happened; what would happen where nothing was done."},
+            "data": _OPEN,
+        }
+    ),
     "Health": _object({"alive": {"const": True}}),
     "Readiness": _object({"ready": {"type": "boolean"}, "reason": _MAYBE_TEXT}),
     "Error": _object(
@@ -199,6 +236,10 @@ def _named(operations: dict[str, Any]) -> dict[str, Any]:
     return {**operations, "parameters": [{"name": "name", "in": "path", "required": True, "schema": _TEXT}]}
 
 
+def _of_trial(summary: str, takes: str) -> dict[str, Any]:
+    return _named(_post(summary, takes, _answers("Done", 400, 409, 413, 422, 503)))
+
+
 @cache
 def document() -> dict[str, Any]:
     """The whole document."""
@@ -237,7 +278,14 @@ def _paths() -> dict[str, Any]:
         "/v1/status": _get("What this process does now.", _answers("Status")),
         "/v1/versions": _get("Every registered version, and the place it holds.", _answers("Versions")),
         "/v1/ledger": _get("Events in order.", _answers("Ledger", 422, 503), "after", "limit"),
-        "/v1/trials": _get("Every trial, and how it ended.", _answers("Trials", 503)),
+        "/v1/trials": {
+            **_get("Every trial, and how it ended.", _answers("Trials", 503)),
+            **_post(
+                "Start a trial of a version against the incumbent, after it repeated its golden rows.",
+                "StartRequest",
+                _answers("Done", 400, 404, 409, 413, 422, 503),
+            ),
+        },
         "/v1/promote": _post(
             "Make a version the incumbent, after it repeated its golden rows.",
             "PromoteRequest",
@@ -248,12 +296,11 @@ def _paths() -> dict[str, Any]:
             "RollbackRequest",
             _answers("Done", 400, 409, 413, 422, 503),
         ),
-        "/v1/trials/{name}/enrol": _named(
-            _post(
-                "Let more units take part in the running trial.",
-                "EnrolRequest",
-                _answers("Done", 400, 409, 413, 422, 503),
-            )
+        "/v1/trials/{name}/stop": _of_trial("End the running trial: the incumbent stays.", "StopRequest"),
+        "/v1/trials/{name}/enrol": _of_trial("Let more units take part in the running trial.", "EnrolRequest"),
+        "/v1/trials/{name}/phase": _of_trial(
+            "Begin a new phase of the running trial: units are dealt anew, and what came before leaves the decision.",
+            "PhaseRequest",
         ),
         "/metrics": _get(
             "The numbers of every answering process, as Prometheus reads them.",

@@ -7,11 +7,12 @@ store can be written).
 
 import os
 from dataclasses import asdict
-from typing import Any
 
 from incumbent.errors import StorageError
 from incumbent.loop.answer import Answerer
-from incumbent.records import Event, Json, Version
+from incumbent.loop.trials import TYPES
+from incumbent.loop.trials import trials as fold
+from incumbent.records import Json, Version
 
 MOST_EVENTS = 10_000
 
@@ -74,11 +75,13 @@ def ledger(answerer: Answerer, after: int, limit: int) -> dict[str, Json]:
 
 def trials(answerer: Answerer) -> dict[str, Json]:
     """Every trial that was started: what was compared, and how it ended (`verdict` None while it runs)."""
-    found: dict[str, dict[str, Json]] = {}
-    types = ("TrialStarted", "EnrolmentRaised", "PhaseStarted", "TrialDecided", "Promoted", "RolledBack")
-    for event in answerer.facts.ledger.events(types=types):
-        _tell(found, event)
-    return {"trials": list(found.values())}
+    found = fold(answerer.facts.ledger.events(types=TYPES))
+    return {
+        "trials": [
+            {**one.trial, "verdict": one.verdict, "ended_at": one.ended_at, "reason": one.ended or one.reason}
+            for one in found.values()
+        ]
+    }
 
 
 def health() -> dict[str, Json]:
@@ -117,24 +120,3 @@ def _version(version: Version) -> dict[str, Json]:
         "classes": list(version.signature.classes),
         "columns": [{"name": c.name, "type": c.type, "nullable": c.nullable} for c in version.signature.columns],
     }
-
-
-def _tell(found: dict[str, dict[str, Json]], event: Event) -> None:
-    data: Any = event.data
-    if event.type == "TrialStarted":
-        found[data["trial"]["name"]] = {
-            **data["trial"],
-            "verdict": None,
-            "ended_at": None,
-            "reason": event.reason,
-        }
-        return
-    trial = found.get(data.get("trial"))
-    if trial is None:
-        return
-    if event.type in ("EnrolmentRaised", "PhaseStarted"):
-        trial.update({key: data[key] for key in ("enrolled", "phase") if key in data})
-    else:
-        verdict = {"TrialDecided": data.get("verdict"), "Promoted": "promote", "RolledBack": "roll_back"}[event.type]
-        won = event.type != "Promoted" or data["version"] == trial["challenger"]
-        trial.update({"verdict": verdict if won else "stop", "ended_at": event.at, "reason": event.reason})

@@ -19,6 +19,8 @@ from incumbent.records import Micros
 from incumbent.storage.base import Blobs
 
 INDEX = "pictures.json"
+FINDINGS = "findings.json"
+"""The same for what was found besides the evidence on the ledger: JSON, for pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,10 @@ class Picture:
 
 
 class Pictures:
-    """Named pictures of one store. `folder` is where the index lies, `blobs` keep the bytes."""
+    """Named pictures of one store. `folder` is where the file `name` lies, the index; `blobs` keep the bytes."""
 
-    def __init__(self, folder: Path, blobs: Blobs) -> None:
-        self.folder, self._blobs = folder, blobs
+    def __init__(self, folder: Path, blobs: Blobs, name: str = INDEX) -> None:
+        self.folder, self._blobs, self._index = folder, blobs, name
 
     def put(self, name: str, svg: bytes, at: Micros) -> str:
         """Keep a picture under a name, in place of the one that had it; the sha256 of its bytes."""
@@ -57,7 +59,7 @@ class Pictures:
 
     def index(self) -> dict[str, Picture]:
         """Every name with its digest and time. StoreDamaged when the index cannot be read."""
-        path = self.folder / INDEX
+        path = self.folder / self._index
         try:
             found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             return {name: Picture(one["digest"], one["at"]) for name, one in found.items()}
@@ -70,13 +72,13 @@ class Pictures:
 
     def _replace(self, text: str) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(prefix=INDEX, dir=self.folder)
+        handle, draft = tempfile.mkstemp(prefix=self._index, dir=self.folder)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(text)
-            os.replace(draft, self.folder / INDEX)
+            os.replace(draft, self.folder / self._index)
         except OSError as error:
             Path(draft).unlink(missing_ok=True)
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StoreFull(f"{self.folder}: the disk is full; the old pictures stay") from error
-            raise StorageError(f"{self.folder / INDEX}: cannot be written: {error.strerror}") from error
+            raise StorageError(f"{self.folder / self._index}: cannot be written: {error.strerror}") from error

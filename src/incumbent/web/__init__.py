@@ -3,6 +3,8 @@
     app         the addresses, and the headers that every page has
     dashboard   who answers, what runs, what the five steps found, the plan, the ledger
     versions    one version: what it takes, where it came from, what is known about it
+    trial       a trial: its verdict, pictures, guardrails, phases, looks (looks: what evidence of one says)
+    steering    the forms with which a person starts and steers trials, promotes, rolls back
     review      the rows that were drawn for people
     label       the row that a person labels blind, and what becomes of the answer (labelling: its addresses)
     pixels      a square of grey values as a picture

@@ -1,8 +1,8 @@
 """The addresses of the pages, and the headers that every page has.
 
 In: the stored facts and the settings. Out: one Starlette application. Each page is a dictionary: a template
-shows it, and its `.json` twin is it. No page runs a script, sends a form or asks another host for anything, but for the
-one on which people label rows (`web.labelling`).
+shows it, and its `.json` twin is it. No page runs a script, sends a form or asks another host for anything, but for
+those on which people label rows (`web.labelling`) and steer trials (`web.steering`).
 """
 
 import hashlib
@@ -23,10 +23,11 @@ from starlette.staticfiles import StaticFiles
 
 from incumbent.config import Config
 from incumbent.errors import DataError, DecisionRefused, StorageError, UnknownVersion
+from incumbent.loop.steering import Proves
 from incumbent.records import Json
 from incumbent.storage.opening import Facts
 from incumbent.storage.pictures import Pictures
-from incumbent.web import dashboard, doctor, review, versions, words
+from incumbent.web import dashboard, doctor, review, steering, trial, versions, words
 from incumbent.web.labelling import routes as label_routes
 
 Page = dict[str, Json]
@@ -48,14 +49,20 @@ FOREVER = "public, max-age=31536000, immutable"
 _LOGGER = logging.getLogger("incumbent.web")
 
 
-def pages(facts: Facts, config: Config) -> Starlette:
-    """The application. It reads on threads of its own, so no answer waits for a page."""
+def pages(facts: Facts, config: Config, proves: Proves | None = None) -> Starlette:
+    """The application. It reads on threads of its own, so no answer waits for a page.
+
+    `proves` loads a version and has it repeat its golden rows, or raises; without it nobody steers from a page.
+    """
     templates = environment(config)
     show = partial(_show, templates)
     readings: dict[str, tuple[str, Reading]] = {
         "/": ("dashboard.html", lambda request: _dashboard(facts, config, request)),
         "/versions/{name}": ("version.html", lambda request: _version(facts, config, request)),
         "/doctor": ("doctor.html", lambda request: doctor.page(facts, config)),
+        "/trial": ("trial.html", lambda request: trial.page(facts, config, steers=proves is not None)),
+        "/trials": ("trials.html", lambda request: trial.listing(facts, config)),
+        "/trials/{name}": ("trial.html", lambda request: _trial(facts, config, request, proves is not None)),
         "/review": ("review.html", lambda request: _review(facts, config, request)),
     }
     routes: list[Route | Mount] = []
@@ -63,6 +70,7 @@ def pages(facts: Facts, config: Config) -> Starlette:
         twin = "/index.json" if path == "/" else f"{path}.json"
         routes += [Route(twin, _twin(reading)), Route(path, _html(show, template, reading))]
     routes += label_routes(facts, config, show, _json)
+    routes += steering.routes(facts, config, proves, show, _json) if proves is not None else []
     routes += [
         Route("/pictures/{name}.svg", partial(_picture, Pictures(config.store_path, facts.blobs))),
         Mount("/static", StaticFiles(packages=[("incumbent.web", "static")])),
@@ -88,6 +96,7 @@ def environment(config: Config) -> Environment:
         "percent": words.percent,
         "number": words.number,
         "phrase": words.phrase,
+        "signed": words.signed,
         "value": words.value,
         "segment": partial(quote, safe=""),
     }
@@ -104,6 +113,13 @@ def _dashboard(facts: Facts, config: Config, request: Request) -> Page:
 
 def _version(facts: Facts, config: Config, request: Request) -> Page:
     return versions.page(facts, config, request.path_params["name"])
+
+
+def _trial(facts: Facts, config: Config, request: Request, steers: bool) -> Page:
+    try:
+        return trial.page(facts, config, request.path_params["name"], steers=steers)
+    except DecisionRefused as error:
+        raise HTTPException(404, str(error)) from None
 
 
 def _review(facts: Facts, config: Config, request: Request) -> Page:

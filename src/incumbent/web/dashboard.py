@@ -7,6 +7,7 @@ ledger once; draws and decides nothing. The live loss is the log's own sum, the 
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import get_type_hints
+from urllib.parse import quote
 
 from incumbent import readiness
 from incumbent.clock import wall
@@ -17,7 +18,7 @@ from incumbent.loop.sentences import sentence, to_beat
 from incumbent.readiness import Card
 from incumbent.records import Event, Json, Micros, Roles, Step, Version
 from incumbent.storage.opening import Facts
-from incumbent.storage.pictures import Pictures
+from incumbent.storage.pictures import Picture, Pictures
 from incumbent.web import evidence as lying
 from incumbent.web import words
 from incumbent.web.evidence import Found
@@ -151,15 +152,21 @@ def pictures(config: Config, facts: Facts) -> list[dict[str, Json]]:
     for name, (title, caption) in PICTURES.items():
         light, dark = index.get(f"{name}.light"), index.get(f"{name}.dark")
         if light and dark:
-            told.append({
-                "name": name,
-                "title": title,
-                "caption": caption,
-                "at": light.at,
-                "light": f"/pictures/{name}.light.svg?v={light.digest[:16]}",
-                "dark": f"/pictures/{name}.dark.svg?v={dark.digest[:16]}",
-            })  # fmt: skip
+            told.append(picture(name, title, caption, light, dark))
     return told
+
+
+def picture(name: str, title: str, caption: str, light: Picture, dark: Picture) -> dict[str, Json]:
+    """A stored picture as a page shows it."""
+    address = f"/pictures/{quote(name, safe='')}"
+    return {
+        "name": name,
+        "title": title,
+        "caption": caption,
+        "at": light.at,
+        "light": f"{address}.light.svg?v={light.digest[:16]}",
+        "dark": f"{address}.dark.svg?v={dark.digest[:16]}",
+    }
 
 
 def ledger(events: Sequence[Event], roles: Roles, before: int | None, every: bool) -> dict[str, Json]:

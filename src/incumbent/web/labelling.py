@@ -81,24 +81,24 @@ async def _post(facts: Facts, keep: Keeping, request: Request) -> Response:
     who = person(request)
     if who is None:
         return RedirectResponse("/label", 303)
-    form = await _form(request)
-    return RedirectResponse(await run_in_threadpool(keep, facts, who, form), 303)
+    return RedirectResponse(await run_in_threadpool(keep, facts, who, await form(request)), 303)
 
 
 async def _name(request: Request) -> Response:
     """Remember in this browser who labels here."""
-    name = label.checked_name((await _form(request)).get("name", ""))
+    name = label.checked_name((await form(request)).get("name", ""))
     answer = RedirectResponse("/label", 303)
     answer.set_cookie(COOKIE, quote(name), max_age=90 * 86_400, path="/", httponly=True, samesite="strict")
     return answer
 
 
-async def _form(request: Request) -> dict[str, str]:
+async def form(request: Request) -> dict[str, str]:
+    """The fields of a form that was posted; 413 for a large one, 422 for what is none."""
     size, parts = 0, []
     async for part in request.stream():
         size += len(part)
         if size > MOST_BYTES:
-            raise HTTPException(413, f"found a form of more than {MOST_BYTES:,} bytes, expected an answer")
+            raise HTTPException(413, f"found a form of more than {MOST_BYTES:,} bytes, expected some words")
         parts.append(part)
     try:
         found = parse_qs(b"".join(parts).decode(), keep_blank_values=True, max_num_fields=20)

@@ -61,6 +61,17 @@ def number(value: Json) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
+def signed(value: float | None) -> str:
+    """A difference with its sign.
+
+    >>> signed(0.01234567), signed(-0.5), signed(0.0), signed(None)
+    ('+0.01235', '−0.5', '0', '–')
+    """
+    if value is None:
+        return "–"
+    return f"{value:+.4g}".replace("-", "−") if value else "0"
+
+
 def phrase(name: str) -> str:
     """A name from code as words.
 

@@ -16,6 +16,7 @@
     watch        a replaced version beside its successor; the record of a recipe
     lookback     without a trial: what would another policy have earned on logged decisions?
     simulating   how often a trial is wrong, and how soon right: made-up ones, and the user's own log
+    segments     where the gain comes from: exploratory, decides nothing
     why          an ordered checklist over plain columns: measurement, implementation, skew, drift
 
 Reads no store and changes nothing: `project` hands over sums and rows, `loop.decide` acts on the evidence.
