@@ -13,6 +13,7 @@ from incumbent.project import Project, open_project
 from incumbent.project import traffic as reading
 from incumbent.stats.sequential import UnitSums
 from incumbent.steps.live import growth
+from incumbent.steps.live.trial import BLOCK
 
 LIVE = "[live]\nwindow_hours = 48\n"
 
@@ -46,7 +47,7 @@ def test_a_shadow_in_the_log_says_how_the_two_go_together(project: Project) -> N
     project.live.stop("enough", now=day(55))
     assert shadowed["source"] == "shadow"
     window = 48 * 3_600_000_000
-    blocks = project.facts.log.block_sums("v1", "v2", reading.step.BLOCK, day(40), day(55) - window, day(55))
+    blocks = project.facts.log.block_sums("v1", "v2", BLOCK, day(40), day(55) - window, day(55))
     assert sum(one.rows for one in blocks) == pytest.approx(13 * 48 * 0.97, rel=0.05)
 
 

@@ -18,6 +18,7 @@ from incumbent.stats.metrics import LARGEST_LOSS, Floats
 from incumbent.steps.live import growth
 from incumbent.steps.live import plan as step
 from incumbent.steps.live.pairs import merge
+from incumbent.steps.live.trial import BLOCK
 from incumbent.storage.base import LoggedRow
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def plan(project: "Project", version: str | None, effect: float | None, now: Mic
         rows = growth.matured(traffic.at, traffic.known_at, traffic.loss, now, window)
         both = rows.counts & np.isfinite(other)
         variances = (float(traffic.loss[both].var()), float(other[both].var())) if both.any() else None
-        pairs = step.Pairs("replay", growth.blocks(traffic.at, traffic.loss, rows, step.BLOCK, other), variances)
+        pairs = step.Pairs("replay", growth.blocks(traffic.at, traffic.loss, rows, BLOCK, other), variances)
     return step.plan(
         traffic, project.config.live, project.metric, now, incumbent=incumbent, candidate=candidate, pairs=pairs,
         effect=effect, assigns=bool(project.config.task.unit),
@@ -92,7 +93,7 @@ def _shadow(
     if candidate is None:
         return None
     until = now - round(project.config.live.window_hours * step.HOUR)
-    blocks = project.facts.log.block_sums(incumbent, candidate, step.BLOCK, since, until, now)
+    blocks = project.facts.log.block_sums(incumbent, candidate, BLOCK, since, until, now)
     return step.Pairs("shadow", blocks) if len(merge(blocks)) >= step.MIN_PAIRED else None
 
 

@@ -18,17 +18,17 @@ from incumbent.records import DAY, SECOND, Evidence, Json, Micros, moment
 from incumbent.stats.metrics import UNITS_PER_ONE, Floats, Metric
 from incumbent.steps.live import growth
 from incumbent.steps.live.growth import Growth
+from incumbent.steps.live.measures import FIRST_LOOK_UNITS
 from incumbent.steps.live.pairs import MIN_BLOCKS, merge
+from incumbent.steps.live.trial import BLOCK
 from incumbent.storage.base import BlockSum
 
 Ints = npt.NDArray[np.int64]
 HOUR: Micros = 3600 * SECOND
-BLOCK: Micros = 6 * HOUR
 NEVER = np.iinfo(np.int64).max
 WEEKS = (7, 14, 28)
 MIN_DAYS = 3.0
 MIN_LABELLED = 200
-MIN_UNITS = 50
 MIN_PAIRED = 20
 """Blocks of pairs from which a variance is read; with fewer, a correlation is assumed."""
 LATE = 0.05
@@ -173,7 +173,7 @@ class _Least:
     def split(self, days: float) -> float:
         """The challenger's losses may vary more than the incumbent's: where they are known, that is counted."""
         found = self.grown.in_split(days, self.live)
-        if found.labelled < self.live.min_labels or found.units < MIN_UNITS:
+        if found.labelled < self.live.min_labels or found.units < FIRST_LOOK_UNITS:
             return math.inf
         return self.live.min_gain + self.factor * found.standard_error * math.sqrt(self.shadow_of.louder)
 
@@ -304,7 +304,7 @@ def _warnings(
         found.append(f"the log holds {logged:.1f} days, and weekdays differ: ask again after a week")
     if not assigns and live.label_depends_on_prediction:
         found.append("a split needs somebody to assign: set task.unit; until then each row is counted as its own unit")
-    if assigns and grown.units_at(logged) < 2 * MIN_UNITS:
+    if assigns and grown.units_at(logged) < 2 * FIRST_LOOK_UNITS:
         found.append(f"{grown.units_at(logged):,.0f} units were seen: a split of them shows little")
     return found
 

@@ -10,12 +10,11 @@ from scipy.special import chdtri, ndtri
 from incumbent.config import Live
 from incumbent.stats import sequential
 from incumbent.steps.live import verdict
-from incumbent.steps.live.guardrails import ERROR_PRIOR
+from incumbent.steps.live.guardrails import ERROR_PRIOR, LATENCY_PRIOR
 from incumbent.steps.live.simulating import looking
 from incumbent.steps.live.simulating.looking import Floats, Integers
 from incumbent.steps.live.simulating.scenarios import Draw, Found, Generator, Question, Scenario
 
-LATENCY_PRIOR = 50.0
 GUARDRAILS = 2
 HARM = Live().alpha_roll_back / 2 / GUARDRAILS
 """The level of each of two guardrails: failures, and answers over budget."""

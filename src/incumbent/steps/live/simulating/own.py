@@ -13,10 +13,9 @@ import numpy as np
 from incumbent.config import Live
 from incumbent.records import DAY, SECOND, Micros
 from incumbent.stats import sequential
-from incumbent.steps.live.guardrails import ERROR_PRIOR
+from incumbent.steps.live.guardrails import ERROR_PRIOR, LATENCY_PRIOR
 from incumbent.steps.live.simulating import looking
 from incumbent.steps.live.simulating.blocks import MIN_BLOCKS, bounded
-from incumbent.steps.live.simulating.counts import LATENCY_PRIOR
 from incumbent.steps.live.simulating.looking import Bools, Floats, Integers
 from incumbent.steps.live.simulating.scenarios import Found, Generator, Question, Scenario
 from incumbent.steps.live.simulating.whole import Counted, first_of, readings, split_p, verdict_of

@@ -16,9 +16,8 @@ from incumbent.stats import sequential
 from incumbent.stats.sequential import LookBounds
 from incumbent.stats.share import log_e_rates_below
 from incumbent.steps.live import verdict as verdicts
-from incumbent.steps.live.guardrails import ERROR_PRIOR
+from incumbent.steps.live.guardrails import ERROR_PRIOR, LATENCY_PRIOR
 from incumbent.steps.live.simulating import looking
-from incumbent.steps.live.simulating.counts import LATENCY_PRIOR
 from incumbent.steps.live.simulating.looking import Bools, Floats, Integers
 from incumbent.steps.live.simulating.scenarios import Found, Generator, Question, Scenario
 from incumbent.steps.live.verdict import Guardrail, Reading
