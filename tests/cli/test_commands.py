@@ -216,7 +216,8 @@ def test_doctor_upgrades_an_older_store(command: Command, project: Project, fold
     path = project.config.store_path / "log.db"
     with closing(sqlite3.connect(path)) as old, old:
         old.executescript(
-            """DROP TABLE response; DROP TABLE adjudication; DROP TABLE tally; DROP TABLE archive;
+            """DROP TABLE trial_sum; DROP TABLE trial_unit; DROP TABLE pair_sum; DROP TABLE pair_block;
+                    DROP TABLE response; DROP TABLE adjudication; DROP TABLE tally; DROP TABLE archive;
                 DROP TABLE log_version; PRAGMA user_version = 1;
                 ALTER TABLE prediction DROP COLUMN archived;
             CREATE INDEX prediction_served ON prediction (served_by, fallback_reason);"""

@@ -139,13 +139,14 @@ def test_a_lowered_share_is_refused_and_a_new_phase_only_when_asked_for(http: An
     """The sentence says what lowering would mean; the phase stays. A phase that is asked for deals anew."""
     site.split("v2", 0.5)
     trial = site.roles.trial
-    refused = http.post(f"/v1/trials/{trial.name}/enrol", json={"enrolled": 0.1})
+    refused = http.post(f"/v1/trials/{trial.name}/enrol", json={"enrolled": 0.1, "reason": "less"})
     assert refused.status_code == 409
     message = refused.json()["error"]["message"]
     assert f"EnrolmentLowered: trial {trial.name} has 50 % of the units enrolled, and 10 % was asked for." in message
     assert "Lowering starts a new phase, and the old phase's data leaves the decision" in message
     assert site.roles.trial == trial
-    promote.start_phase(site.facts.ledger, site.roles, enrolled=0.1, **WHO)
+    asked = http.post(f"/v1/trials/{trial.name}/phase", json={"enrolled": 0.1, "reason": "half was too much"})
+    assert asked.status_code == 200
     until(lambda: (http.get("/v1/status").json()["trial"] or {}).get("phase") == 2)
     assert http.get("/v1/status").json()["trial"]["enrolled"] == 0.1
 

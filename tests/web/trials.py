@@ -13,14 +13,19 @@ from typing import Any
 
 from incumbent import charts
 from incumbent import config as configuration
+from incumbent.config import Live
 from incumbent.loop import promote
 from incumbent.loop.fold import roles as fold
-from incumbent.records import DAY, SECOND, Column, Evidence, Json, Micros, Signature, Version
+from incumbent.records import DAY, SECOND, Column, Evidence, Json, Micros, Signature, Trial, Version
+from incumbent.stats import metrics
+from incumbent.steps.live import looks
 from incumbent.storage.base import Ledger
 from incumbent.storage.opening import Facts, open_facts
 from incumbent.storage.pictures import Pictures
 
 MAY: Micros = 1367380800 * SECOND  # 1 May 2013, midnight in New York
+RULES = looks.settings(Trial("t1", "v3", "v2", "split", MAY), Live(), metrics.get("brier", "binary"))
+SETTINGS = looks.digest(RULES)
 KINDS = ("split", "shadow", "ended", "invalid", "harm", "none")
 
 
@@ -78,7 +83,7 @@ def numbers(trial: str, mode: str, n: int, *, third_arm: bool = False, invalid: 
                         "estimate": -0.05, "lower": -0.41, "upper": 0.31, "n": 1000},
         },
         "called": None, "cuped": {"share_of_variance_removed": 0.31} if mode == "split" else None,
-        "mark": {"now": MAY + (n + 1) * DAY, "predictions": 9_100 * n, "outcomes": 8_800 * n}, "settings": "5e1f" * 16,
+        "mark": {"now": MAY + (n + 1) * DAY, "predictions": 9_100 * n, "outcomes": 8_800 * n}, "settings": SETTINGS,
     }  # fmt: skip
     if mode == "split":
         found["split"] = {
@@ -198,6 +203,7 @@ def write(folder: Path, kind: str) -> Facts:
         promote.promote(
             facts.ledger, _roles(facts.ledger), name, at=MAY - 30 * DAY, actor="tick", reason="it ships"
         )
+    facts.blobs.put(RULES)
     tell(facts.ledger, kind)
     drawn = charts.dashboard(config, facts.ledger.events(), [])
     Pictures(config.store_path, facts.blobs).put_all(drawn, MAY + 11 * DAY)
