@@ -6,6 +6,7 @@ import pytest
 from incumbent.records import DAY
 from incumbent.stats.metrics import UNITS_PER_ONE as ONE
 from incumbent.steps.live import pairs
+from incumbent.steps.live.bounds import of_gain
 from incumbent.storage.base import BlockSum
 
 
@@ -39,3 +40,10 @@ def test_what_the_blocks_of_a_day_share_widens_the_variance() -> None:
     together = pairs.gain(blocks, DAY // 4)
     assert together.variance / apart.variance == pytest.approx(4, rel=0.05)
     assert apart.variance == pytest.approx(np.var(gains, ddof=1) / 200, rel=0.01)
+
+
+def test_a_candidate_that_is_always_wrong_is_bounded() -> None:
+    """Every block says the same, so their variance is 0: harm is shown all the same."""
+    found = pairs.gain([BlockSum(i, 20 + i, 0, (20 + i) * ONE) for i in range(40)], DAY)
+    bounds = of_gain(found, 60.0, alpha=0.05, alpha_harm=0.01)
+    assert found.estimate == -1.0 and bounds["harm_upper"] < -0.5

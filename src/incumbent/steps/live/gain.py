@@ -52,6 +52,9 @@ def gain(
 ) -> Gain:
     """The challenger's gain. `adjust`: less what the covariate explains, where `LEAST_KNOWN` units an arm have one.
 
+    Where all units of an arm were alike the variance is not 0: it is at least that of one unit in the smaller arm which
+    differs by the whole gain, for the next one might. (Of losses that are 0 or 1 one such unit is enough to exceed it.)
+
     Never wider than without: the slope is the one that makes the variance of the difference smallest (pooled over the
     arms, each weighted by what it adds to that variance; the same as pooled least squares where the arms are alike).
     """
@@ -62,7 +65,8 @@ def gain(
     scale = _scale(counts)
     if min(challenger.n, incumbent.n) < 2:
         return Gain(n, float(sign * difference / scale), math.inf)
-    plain = _squares(challenger) + _squares(incumbent)
+    least = (difference / min(challenger.n, incumbent.n)) ** 2
+    plain = max(_squares(challenger) + _squares(incumbent), least)
     spread = _spread(challenger) + _spread(incumbent)
     if not adjust or min(challenger.known, incumbent.known) < LEAST_KNOWN or spread == 0 or plain == 0:
         return Gain(n, float(sign * difference / scale), float(plain / scale**2))
@@ -73,7 +77,7 @@ def gain(
     return Gain(
         n,
         float(sign * (difference - moved) / scale),
-        float((plain - removed) / scale**2),
+        float(max(plain - removed, least) / scale**2),
         float(removed / plain),
         float(slope * UNITS_PER_ONE / scale),
     )

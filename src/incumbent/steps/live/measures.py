@@ -85,10 +85,8 @@ def compare(
         one, other, larger_is_better=measure.better == "larger", counts=counts, adjust=live.cuped == "unit"
     )
     outcomes = {arm: _outcomes(measure, arms[arm], sums[arm]) for arm in against}
-    ready = math.isfinite(found.variance) and all(
-        outcomes[arm] >= FIRST_LOOK_OUTCOMES and sums[arm].n >= FIRST_LOOK_UNITS and _spread(measure, sums[arm])
-        for arm in against
-    )
+    many = all(outcomes[arm] >= FIRST_LOOK_OUTCOMES and sums[arm].n >= FIRST_LOOK_UNITS for arm in against)
+    ready = math.isfinite(found.variance) and many and _spread(measure, one, other)
     tuned = horizon.known(past)
     if ready and tuned.n_star is None:
         tuned = fixed(found)
@@ -120,10 +118,12 @@ def _outcomes(measure: Measure, arm: ArmSums, moments: Moments) -> int:
     return moments.x if measure.of == "mean" else moments.n
 
 
-def _spread(measure: Measure, moments: Moments) -> bool:
-    """Do ten units or more share the events, or the loss? A variance from fewer is none. How many share it is
-    (Σy)²/Σy² (Kish, Survey Sampling, 1965): of losses that are 0 or 1, the number of ones. What may be negative has no
-    such number."""
+def _spread(measure: Measure, one: Moments, other: Moments) -> bool:
+    """Do ten units or more of both arms share the events, or the loss? A variance from fewer is none. How many share it
+    is (Σy)²/Σy² (Kish, Survey Sampling, 1965): of losses that are 0 or 1, the number of ones. Both arms together: an
+    incumbent that is hardly ever wrong must not shield a challenger that always is. What may be negative has no such
+    number."""
+    total = one.y + other.y
     if measure.name == LOSS:
-        return moments.y**2 >= RARER * moments.yy
-    return measure.of != "count" or moments.y >= RARER * UNITS_PER_ONE
+        return total**2 >= RARER * (one.yy + other.yy)
+    return measure.of != "count" or total >= RARER * UNITS_PER_ONE
