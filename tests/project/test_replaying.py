@@ -195,3 +195,9 @@ def test_a_trial_that_runs_has_no_afterwards(project: Project) -> None:
         project.live.afterwards()
     with pytest.raises(DecisionRefused, match="none has ended"):
         project.live.afterwards("t3")
+
+
+def test_a_release_with_one_setting_more_repeats_earlier_looks(project: Project, monkeypatch: Any) -> None:
+    """It would name another hash for the same settings; those of then are found under their own."""
+    monkeypatch.setattr("incumbent.steps.live.looks.settings", lambda trial, live, metric: b"of another release")
+    assert [one.same for one in project.live.replay()] == [True] * 12

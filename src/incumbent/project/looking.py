@@ -76,15 +76,8 @@ def _shadow(log: Log, under: Rules, mark: Mark, at: Micros, until: Micros, befor
     blocks = log.pair_sums(
         trial.incumbent, trial.challenger, BLOCK, since, matured, mark, budget_us=sums.budget_us(live)
     )
-    failures = _failures(log, trial.challenger, since, max(min(until, mark.now - SETTLED), since))
+    failures = log.shadow_failures(trial.challenger, since, max(min(until, mark.now - SETTLED), since))
     return judge_shadow(trial, blocks, live, under.metric, at, failures=failures, mark=mark, before=before)
-
-
-def _failures(log: Log, version: str, since: Micros, until: Micros) -> tuple[int, int]:
-    """(failed, all) shadow calls on rows with since <= at < until."""
-    failed, calls = log.shadow_failures(version, since)
-    failed_since, calls_since = log.shadow_failures(version, until)
-    return failed - failed_since, calls - calls_since
 
 
 def kept(blobs: Blobs, evidence: Evidence) -> Rules:

@@ -80,6 +80,8 @@ def _repeated(
     try:
         under = looking.kept(project.facts.blobs, look)
         again = looking.again(project.facts.log, under, Mark(**look.numbers["mark"]), look.at, before)
+        # Found under this very hash; a release with one setting more would name another for the same settings.
+        again = replace(again, numbers={**again.numbers, "settings": look.numbers["settings"]})
     except (StoreDamaged, ConfigError) as error:
         return replace(result, said=f"it cannot be repeated: {error}")
     was, is_now = evidence_to_dict(look), evidence_to_dict(again)

@@ -470,8 +470,8 @@ class Log(Protocol):
         """The outcomes of a name that are numbers (true is 1; text is none), of rows with at >= since, in no order; of
         `loss` the losses of what was served, in the metric's units. From this a cap is drawn."""
 
-    def shadow_failures(self, version: str, since: Micros) -> tuple[int, int]:
-        """(failed, all) shadow calls of a version on rows with at >= since."""
+    def shadow_failures(self, version: str, since: Micros, until: Micros | None = None) -> tuple[int, int]:
+        """(failed, all) shadow calls of a version on rows with since <= at < until."""
 
     def totals(self) -> Totals:
         """Counts over everything."""

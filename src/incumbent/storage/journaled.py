@@ -215,9 +215,9 @@ class Journaled:
         self.move()
         return self._log.numbers(name, since, known_before)
 
-    def shadow_failures(self, version: str, since: Micros) -> tuple[int, int]:
+    def shadow_failures(self, version: str, since: Micros, until: Micros | None = None) -> tuple[int, int]:
         self.move()
-        return self._log.shadow_failures(version, since)
+        return self._log.shadow_failures(version, since, until)
 
     def totals(self) -> Totals:
         self.move()

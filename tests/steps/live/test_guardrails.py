@@ -111,3 +111,17 @@ def test_a_smaller_part_of_the_budget_takes_more_to_show() -> None:
     assert -math.log(0.01) < log_e < -math.log(0.01 / 3)
     assert guardrails.errors(SPLIT, counts, LIVE, 0.01).harm
     assert not guardrails.errors(SPLIT, counts, LIVE, 0.01 / 3).harm
+
+
+def test_events_that_come_in_clusters_say_less() -> None:
+    """8 failures of one unit are one event of an eighth of the rows: the bound is wider than that of 8 alone."""
+    of = {"challenger": ArmSums(units=50, rows=8_000, failed=8, units_failed=1), "incumbent": ArmSums(50, 8_000)}
+    clustered = guardrails.errors(SPLIT, of, LIVE, ALPHA)
+    assert clustered.numbers["upper"] == upper_rate_sequence(1, 1_000, alpha=LIVE.alpha)
+    assert clustered.numbers["upper"] > upper_rate_sequence(8, 8_000, alpha=LIVE.alpha)
+
+
+def test_a_challenger_that_mends_what_failed_can_be_told() -> None:
+    """None late against most of them: that is beyond any number, and evidence holds no infinity."""
+    found = guardrails.latency(SPLIT, arms(slow=(0, 2_000)), LIVE, ALPHA)
+    assert found.cleared and not found.harm and found.numbers["log_e"] is None

@@ -113,7 +113,7 @@ def test_a_loss_that_few_units_make_up_has_no_bound() -> None:
         ).ready
 
     assert not ready([1.0] * 4 + [0.0] * 196) and ready([1.0] * 5 + [0.0] * 195)
-    assert not ready([1e6] + [0.5] * 199) and ready([0.5] * 200)
+    assert not ready([1e6] + [0.5] * 199) and ready([0.5, 0.4] * 100)
 
 
 def test_the_tuning_of_an_earlier_look_stays() -> None:
@@ -163,3 +163,14 @@ def test_a_faultless_incumbent_shields_nobody(wrong: float) -> None:
         measures.of(Live())[0], of_rows(rows, plan(SPLIT, Live())).arms, Live(), {}, lambda _: Horizon(300.0)
     )
     assert found.ready and found.found["estimate"] == -wrong and found.found["harm_upper"] < -0.3
+
+
+def test_nothing_seen_is_nothing_known() -> None:
+    """No wrong answer in either arm, or no refund yet: no bound, for a gain of exactly 0 would be taken as certain."""
+    rows = [Row(f"{arm}{i}", arm, 0.0, {"refund": 0.0}) for arm in measures.ARMS for i in range(200)]
+    live = Live(measure=(Measure("refund"),))
+    for one in measures.of(live):
+        found = measures.compare(
+            one, of_rows(rows, plan(SPLIT, live)).arms, live, {}, lambda _: Horizon(300.0)
+        )
+        assert not found.ready and found.found["upper"] == np.inf

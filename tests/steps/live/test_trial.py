@@ -248,7 +248,7 @@ def test_the_tuning_follows_from_the_traffic_of_the_first_look_and_stays() -> No
     tuning."""
 
     def tuned(rows: int, day: int, before: Evidence | None = None) -> Evidence:
-        units = [UnitSum(f"u{i}", ARMS[i % 2], rows, rows, 0, rows * ONE // 5) for i in range(400)]
+        units = [UnitSum(f"u{i}", ARMS[i % 2], rows, rows, 0, rows * ONE // (4 + i % 3)) for i in range(400)]
         return live_trial.judge_split(SPLIT, of_units(units), LIVE, BRIER, day * DAY, before=before)
 
     assert tuned(rows=1, day=1).numbers["n_star"] == 400 * 14 / 2
@@ -330,3 +330,16 @@ def test_the_table_has_the_two_columns_of_a_test() -> None:
     assert table[1] == ("version", "v2", "v1")
     names = [row[0] for row in table]
     assert "mean brier" in names and "failed answers" in names and names[-1] == "gain, at least"
+
+
+def test_a_gain_that_is_asked_for_is_planned_for() -> None:
+    """What is to be shown lies above min_gain, so the sample is that of the rest; with no rest the deadline ends it."""
+
+    def planned(**settings: float) -> int | None:
+        units = [UnitSum(f"u{i}", ARMS[i % 2], 1, 1, 0, ONE // (4 + i % 3)) for i in range(400)]
+        live = replace(LIVE, **settings)  # type: ignore[arg-type]
+        found: int | None = live_trial.judge_split(SPLIT, of_units(units), live, BRIER, DAY).numbers["n_max"]
+        return found
+
+    assert planned(smallest_effect=0.002) == planned(smallest_effect=0.003, min_gain=0.001)
+    assert planned(smallest_effect=0.001, min_gain=0.001) is None

@@ -184,6 +184,8 @@ class ReadingChecks(OpenedLog):
                             shadowed("c"), shadowed("c", "v3", None, error="died")])  # fmt: skip
         assert log.shadow_failures("v2", T0) == (2, 3)
         assert log.shadow_failures("v2", T0 + 1) == (1, 2)
+        first = log.shadow_failures("v2", T0, T0 + 1)
+        assert first == (1, 1) and log.shadow_failures("v2", T0, T0) == (0, 0)
         assert log.shadow_failures("v9", T0) == (0, 0)
 
     def test_totals_count_everything(self, log: Log) -> None:

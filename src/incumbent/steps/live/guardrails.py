@@ -96,7 +96,7 @@ def _events(
     share = trial.share / (1.0 - trial.called)
     log_e = sequential.log_e_share(one.units, other.units, share, prior)
     below = sequential.log_e_share_below(one.units, other.units, share, prior, margin=live.harm_margin)
-    upper = upper_rate_sequence(one.bad, one.rows, alpha=live.alpha)
+    upper = _upper(one, live.alpha)
     harm = log_e >= -math.log(alpha)
     said = (
         f"more of its answers are shown {word} ({_rates(one, other)})"
@@ -119,10 +119,19 @@ def _events(
             "tolerated": tolerated,
             "events": {arm: counts[arm].bad for arm in ARMS},
             "units_hit": [counts[arm].units for arm in ARMS],
-            "log_e": log_e,
+            "log_e": log_e if math.isfinite(log_e) else None,
             "alpha": alpha,
         },
     )
+
+
+def _upper(of: Events, alpha: float) -> float:
+    """Upper bound of the rate. Where events come in clusters each unit that was hit is one event, of as many fewer rows
+    (the mean cluster is the design effect; Kish, Survey Sampling, 1965)."""
+    if not of.bad:
+        return upper_rate_sequence(0, of.rows, alpha=alpha)
+    rows = max(of.rows * of.units // of.bad, of.units)
+    return upper_rate_sequence(of.units, rows, alpha=alpha)
 
 
 def _shadow(name: str, word: str, bad: int, calls: int, live: Live, alpha: float, tolerated: float) -> Guardrail:

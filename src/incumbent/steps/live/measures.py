@@ -86,7 +86,7 @@ def compare(
     )
     outcomes = {arm: _outcomes(measure, arms[arm], sums[arm]) for arm in against}
     many = all(outcomes[arm] >= FIRST_LOOK_OUTCOMES and sums[arm].n >= FIRST_LOOK_UNITS for arm in against)
-    ready = math.isfinite(found.variance) and many and _spread(measure, one, other)
+    ready = 0.0 < found.variance < math.inf and many and _spread(measure, one, other)
     tuned = horizon.known(past)
     if ready and tuned.n_star is None:
         tuned = fixed(found)
@@ -120,10 +120,11 @@ def _outcomes(measure: Measure, arm: ArmSums, moments: Moments) -> int:
 
 def _spread(measure: Measure, one: Moments, other: Moments) -> bool:
     """Do ten units or more of both arms share the events, or the loss? A variance from fewer is none. How many share it
-    is (Σy)²/Σy² (Kish, Survey Sampling, 1965): of losses that are 0 or 1, the number of ones. Both arms together: an
+    is (Σy)²/Σy² (Kish, Survey Sampling, 1965): of what is 0 or 1, the number of ones. Both arms together: an
     incumbent that is hardly ever wrong must not shield a challenger that always is. What may be negative has no such
     number."""
-    total = one.y + other.y
+    total, squares = one.y + other.y, one.yy + other.yy
     if measure.name == LOSS:
-        return total**2 >= RARER * (one.yy + other.yy)
-    return measure.of != "count" or total >= RARER * UNITS_PER_ONE
+        return total**2 >= RARER * squares
+    events = measure.of == "count" or squares == total * UNITS_PER_ONE  # every unit has 0 or 1
+    return not events or total >= RARER * UNITS_PER_ONE

@@ -82,9 +82,9 @@ def _widening(residuals: Floats, days: npt.NDArray[np.int64]) -> float:
     Sums over clusters (Cochran, Sampling Techniques, 3rd ed., 9A); 1 where each block has a day for itself.
     """
     distinct, index = np.unique(days, return_inverse=True)
-    plain = float(residuals @ residuals)
+    plain = math.fsum(residuals * residuals)  # in no order that a processor may choose: looks repeat to the byte
     if plain == 0.0 or len(distinct) < 2:
         return 1.0
     by_day = np.bincount(index, weights=residuals)
     n_days, n_blocks = len(distinct), len(residuals)
-    return max(1.0, float(by_day @ by_day) / plain * (n_days / (n_days - 1)) * ((n_blocks - 1) / n_blocks))
+    return max(1.0, math.fsum(by_day * by_day) / plain * (n_days / (n_days - 1)) * ((n_blocks - 1) / n_blocks))

@@ -119,11 +119,11 @@ def judge_shadow(
     past = looks.of_phase(before, trial)
     merged = pairs.merge(blocks)
     found = pairs.gain(merged, block)
-    ready = found.n >= MIN_BLOCKS and math.isfinite(found.variance)
+    ready = found.n >= MIN_BLOCKS and 0.0 < found.variance < math.inf
     tuned = horizon.known(past)
     if ready and tuned.n_star is None:
         most = max(live.max_days * DAY // block, MIN_BLOCKS)
-        tuned = horizon.fixed(live.smallest_effect, live.alpha, found, most, least=MIN_BLOCKS)
+        tuned = horizon.fixed(_planned_for(live), live.alpha, found, most, least=MIN_BLOCKS)
     bounded = bounds.of_gain(
         found, tuned.n_star if ready else None, alpha=live.alpha, alpha_harm=live.alpha_roll_back / 2
     )
@@ -178,9 +178,14 @@ def _compared(
     first, *rest = measures.of(live)
     earlier = past.get("measures", {})
     return [
-        measures.compare(first, arms, live, past, fixed(live.smallest_effect)),
+        measures.compare(first, arms, live, past, fixed(_planned_for(live))),
         *(measures.compare(one, arms, live, earlier.get(one.name, {}), fixed(0.0)) for one in rest),
     ]
+
+
+def _planned_for(live: Live) -> float:
+    """What is to be shown above `min_gain` where the effect worth having is there; 0: nothing is planned for."""
+    return max(live.smallest_effect - live.min_gain, 0.0)
 
 
 def _guardrails(

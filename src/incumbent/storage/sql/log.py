@@ -274,9 +274,9 @@ class SqlLog(ABC):
         with self._database.reading() as session:
             return sums.numbers(session, name, since, known_before)
 
-    def shadow_failures(self, version: str, since: Micros) -> tuple[int, int]:
+    def shadow_failures(self, version: str, since: Micros, until: Micros | None = None) -> tuple[int, int]:
         with self._database.reading() as session:
-            return sums.shadow_failures(session, version, since)
+            return sums.shadow_failures(session, version, since, NEVER if until is None else until)
 
     def totals(self) -> Totals:
         with self._database.reading() as session:

@@ -118,7 +118,8 @@ _LOSSES = (
 _SHADOW_FAILURES = (
     select(func.count(shadow.c.error), func.count())
     .select_from(shadow)
-    .where(shadow.c.at >= bindparam("since"), shadow.c.version == bindparam("version"))
+    .where(shadow.c.at >= bindparam("since"), shadow.c.at < bindparam("until"))
+    .where(shadow.c.version == bindparam("version"))
 )
 _TALLY = (
     select(tally.c.served_by, tally.c.fallback_reason, func.sum(tally.c.rows))
@@ -171,9 +172,9 @@ def numbers(session: Session, name: str, since: Micros, known_before: Micros) ->
     return [float(one) for one in found if not isinstance(one, str)]
 
 
-def shadow_failures(session: Session, version: str, since: Micros) -> tuple[int, int]:
+def shadow_failures(session: Session, version: str, since: Micros, until: Micros) -> tuple[int, int]:
     """`Log.shadow_failures`."""
-    ((failed, all_calls),) = session.rows(_SHADOW_FAILURES, version=version, since=since)
+    ((failed, all_calls),) = session.rows(_SHADOW_FAILURES, version=version, since=since, until=until)
     return failed, all_calls
 
 
