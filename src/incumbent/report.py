@@ -150,7 +150,7 @@ def _of_trial(shown: Mapping[str, Any], looks: Sequence[Evidence], config: Confi
         drawn["trial"] = charts.trial(looks, live.min_gain, config.zone, smallest_effect=live.smallest_effect)
     if looks and charts.has_guardrails(looks[-1]):
         drawn["guardrails"] = charts.guardrails(looks[-1])
-    if shown["segments"]:
+    if shown["segments"] and shown["segments"]["segments"]:
         drawn["segments"] = charts.segments(shown["segments"])
     return drawn
 

@@ -313,6 +313,31 @@ def test_a_prompt_version_that_turns_out_slow_gets_a_thread() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("opened_by", ["the call that runs", "calls before"])
+def test_however_many_wait_for_a_version_that_is_spared_all_are_answered(opened_by: str) -> None:
+    """2,000 groups, each refused by itself: by the next version, in their order, and on a stack that does not grow."""
+
+    async def run() -> None:
+        gate = Gate()
+        slow = Scripted("v2", prompt=False, before=gate, script=[EngineDied("gone")])
+        asking = Asking(slow, Scripted("v1"))
+        lane = asking.lanes["v2"]
+        asking.ask(("v2", "v1"), "first")
+        callers = [f"{i}" for i in range(2_000)]
+        for caller in callers:
+            asking.ask(("v2", "v1"), caller)
+        for _ in range(4 if opened_by == "the call that runs" else 5):
+            lane.breaker.report(False)
+        gate.open.release()
+        await until(lambda: len(asking.said) == 2_001)
+        assert list(asking.said) == ["first", *callers]
+        assert {asking.said[caller][:2] for caller in callers} == {("v1", "breaker_open")}
+        assert (slow.calls, len(lane.waiting), lane.busy) == (1, 0, False)
+        lane.close()
+
+    asyncio.run(run())
+
+
 # --- asked and not heard
 
 

@@ -1,6 +1,7 @@
 """A move by hand says what will happen, meets the refusals that doing it would meet, and is one event."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from incumbent.errors import DecisionRefused, UnknownVersion, VersionError
 from incumbent.loop import promote, steering
 from incumbent.loop.fold import roles as fold
 from incumbent.loop.steering import Move
-from incumbent.records import DAY, Column, Evidence, Signature, Version
+from incumbent.records import DAY, Column, Evidence, Outcome, Prediction, Signature, Version
 from incumbent.storage.opening import Facts, open_facts
 
 TEXT = '[task]\nname="x"\nkind="binary"\ntarget="y"\nmetric="brier"\nunit="user"\n[live]\nmode="split"\n'
@@ -148,6 +149,20 @@ def test_a_shadow_has_nobody_to_enrol(hand: Hand) -> None:
     assert hand.hears(Move("phase")).startswith("Phase 2 of trial t5 will begin. What was seen")
     hand.makes(Move("phase", "a feed was broken"))
     assert (hand.roles.trial.phase, hand.roles.trial.enrolled) == (2, 1.0)
+
+
+MEASURED = '[[live.measure]]\nname = "paid"\nrole = "guardrail"\ncap_at = 0.9\n'
+
+
+def test_what_will_happen_is_foretold_without_reading_the_log(facts: Facts, tmp_path: Path) -> None:
+    """A start fixes what an outcome counts at most, from 28 days of the past; a page that asks reads none of it."""
+    facts.log.append([Prediction(f"{n}", DAY // 2, {"hour": n}, "v1", "v1", (0.5, 0.5)) for n in range(100)])
+    facts.log.append_outcomes([Outcome(f"{n}", float(n), DAY // 2 + 1, "paid") for n in range(100)])
+    config = parse(TEXT + MEASURED, tmp_path)
+    ledger_alone = replace(facts, log=object())  # type: ignore[arg-type]
+    said = Hand(ledger_alone, config).hears(START)
+    assert said == Hand(facts, config).hears(START) and "10 % of the units will take part" in said
+    assert Hand(facts, config).makes(START).data["trial"]["caps"] == {"paid": 90.0}
 
 
 def test_a_version_that_cannot_be_proved_changes_nothing(hand: Hand) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from parcels import day, traffic, write
+from systems import System
 
+from incumbent import report
 from incumbent.loop.route import assign, routes
 from incumbent.project import Project, open_project, segmenting
 from incumbent.records import DAY, Micros, Outcome, Prediction
@@ -79,6 +81,31 @@ def test_a_shadow_is_asked_again(project: Project) -> None:
     look = project.live.look(now=day(51))
     assert gain["gain"] == pytest.approx(look.numbers["estimate"], rel=0.05)
     assert "by days" in told["said"]
+
+
+def test_a_shadow_behind_an_address_is_not_asked_again(tmp_path: Path) -> None:
+    """No row goes over HTTP on the ticker's thread; the page and the report say why there are no segments."""
+    system = System()
+    more = f'[baseline]\nurl = "{system.url}"\nurl_answers = true\n[live]\nmin_days = 3\nwindow_hours = 48\n'
+    try:
+        with open_project(write(tmp_path, more, per_day=96), clock=lambda: day(40), actor="test") as project:
+            project.baseline()
+            version = next(one for one in project.roles().versions.values() if one.runtime == "endpoint")
+            project.live.start(version.name, reason="a test")
+            for number in range(40, 48):
+                traffic(project, day(number), day(number + 1), told=day(60))
+            asked = system.rows
+            project.draw(now=day(51))
+            assert system.rows == asked > 0
+            assert segmenting.due(project, day(51) + HOUR // 2) is None
+            page: Any = trial.page(project.facts, project.config)
+            assert page["trial"]["segments"]["segments"] == []
+            said = f"{version.name} answers at an address ({system.url}), and is not asked for that."
+            assert said in page["trial"]["segments"]["said"]
+            whole = report.trial(page, [], project.config)
+            assert "Where the gain comes from" in whole and said in whole and "Exploratory" not in whole
+    finally:
+        system.stop()
 
 
 def test_the_ticker_looks_once_an_hour_of_task_time(project: Project) -> None:

@@ -1,6 +1,8 @@
 """An existing system behind an address: asked in batches, again where a fault may pass, and never for ever."""
 
 import json
+import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,11 +10,14 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+import numpy as np
 import pytest
 
 from incumbent.config import Baseline
 from incumbent.errors import ConfigError, DataError
+from incumbent.records import Column, Signature
 from incumbent.runtimes import endpoint
+from incumbent.runtimes.base import Remote
 
 ROWS = [{"x": float(i), "shop": None} for i in range(5)]
 Reply = Callable[[Any], tuple[int, bytes]]
@@ -26,6 +31,8 @@ class System:
         self.asked: list[Any] = []
         self.tokens: list[str | None] = []
         self.drip_s = 0.0
+        self.promised: int | None = None
+        self.after: Callable[[BaseHTTPRequestHandler], object] = lambda handler: None
         system = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -37,12 +44,13 @@ class System:
                 self.send_response(status)
                 if status == 307:
                     self.send_header("Location", "/elsewhere")
-                self.send_header("Content-Length", str(len(content)))
+                self.send_header("Content-Length", str(len(content) if system.promised is None else system.promised))
                 self.end_headers()
                 for part in [content[i : i + 1] for i in range(len(content))] if system.drip_s else [content]:
                     with suppress(OSError):  # who asked has gone
                         self.wfile.write(part)
                     time.sleep(system.drip_s)
+                system.after(self)
 
             def log_message(self, *args: Any) -> None:
                 """Nothing is written to standard error."""
@@ -110,6 +118,47 @@ def test_it_gives_up_and_says_what_was_answered(system: System) -> None:
     with pytest.raises(DataError, match=r"answered 503 .*the model is gone, asked 2 times"):
         ask(system, url_retries=1)
     assert len(system.asked) == 2
+
+
+def test_an_error_whose_body_never_comes_is_still_that_error(system: System) -> None:
+    """503 with 100 bytes promised and none sent: nobody waits longer than for an answer, and the status is said."""
+    done = threading.Event()
+    system.reply, system.promised, system.after = lambda asked: (503, b""), 100, lambda handler: done.wait(30)
+    try:
+        with pytest.raises(DataError, match=r"answered 503 Service Unavailable, asked 1 times"):
+            ask(system, url_timeout_s=0.2, url_retries=0)
+    finally:
+        done.set()
+
+
+def test_an_error_whose_connection_breaks_is_asked_again(system: System) -> None:
+    """Reset before the body: 503 twice, then the answer."""
+    fine, replies = system.reply, iter([(503, b""), (503, b"")])
+
+    def reset(handler: BaseHTTPRequestHandler) -> None:
+        if system.promised is not None:
+            handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            handler.connection.close()
+
+    def reply(asked: Any) -> tuple[int, bytes]:
+        status, content = next(replies, None) or fine(asked)
+        system.promised = 100 if status == 503 else None
+        return status, content
+
+    system.reply, system.after = reply, reset
+    pauses: list[float] = []
+    assert ask(system, pauses) == [0.5] * 5
+    assert pauses == [0.2, 0.4]
+
+
+def test_answers_of_more_than_one_shape_are_an_error_that_says_so(system: System) -> None:
+    """200 with probabilities for one row and half of them for the other: the address, and what was found."""
+    system.reply = lambda asked: (200, json.dumps({"predictions": [[0.1, 0.9], [0.2]]}).encode())
+    signature = Signature((Column("x", "number"),), "binary", (0, 1))
+    address = endpoint.Address(system.url, "rows")
+    predictor = endpoint.Endpoint(address, signature, Remote(Baseline(url=system.url)))
+    with pytest.raises(DataError, match=r"/predict: found answers of more than one shape, .*\[0\.2\] among them"):
+        predictor.predict({"x": np.array([1.0, 2.0])})
 
 
 @pytest.mark.parametrize("status", [400, 404, 422, 307])

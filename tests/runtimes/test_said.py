@@ -35,3 +35,21 @@ def test_answers_that_say_too_little_are_errors(kind: Kind, classes: Any, said: 
     """One number for three classes, a word for a number, a class that nobody knows."""
     with pytest.raises(DataError, match="old"):
         as_output(said, Signature((), kind, classes), "old")
+
+
+@pytest.mark.parametrize("kind", ["binary", "regression"])
+@pytest.mark.parametrize(
+    ("said", "odd"),
+    [([[0.1, 0.9], [0.2]], r"\[0\.2\] among them"), ([0.1, [0.2, 0.8]], r"\[0\.2, 0\.8\] among them"),
+     ([[[0.1], 0.9], [0.2, 0.8]], r"\[\[0\.1\], 0\.9\] first"), ([0.5, {"1": 0.5}], r"'1'|no numbers"),
+     ([0.5, 10**400], "no numbers")],
+)  # fmt: skip
+def test_answers_of_no_one_shape_are_errors_that_say_which(kind: Kind, said: Any, odd: str) -> None:
+    """Ragged lists, an object among numbers, a number beyond any double."""
+    with pytest.raises(DataError, match=f"^old: found .*({odd})"):
+        as_output(said, Signature((), kind, (0, 1) if kind == "binary" else ()), "old")
+
+
+def test_lists_in_lists_are_no_labels() -> None:
+    with pytest.raises(DataError, match=r"found the answer \[\[0\.5\], \[0\.5\]\], expected one number a row"):
+        as_output([[[0.5], [0.5]]], Signature((), "binary", (0, 1)), "old")

@@ -6,8 +6,6 @@ it (`SumMeasure.cap`). A loss whose range is bounded needs none. No stage of ans
 
 import math
 
-import numpy as np
-
 from incumbent.config import Live
 from incumbent.records import DAY, Micros
 from incumbent.stats.metrics import UNITS_PER_ONE, Metric
@@ -34,8 +32,8 @@ def caps(log: Log, live: Live, metric: Metric, now: Micros) -> dict[str, float]:
 
 
 def _historic(log: Log, outcome: str, cap_at: float, now: Micros) -> float | None:
-    sizes = np.abs(np.array(log.numbers(outcome, now - BEFORE, now), dtype=np.float64))
-    if len(sizes) * (1.0 - cap_at) < 1.0:
+    rows, size = log.size(outcome, cap_at, now - BEFORE, now)
+    if rows * (1.0 - cap_at) < 1.0:
         return None
     # to a whole 1e-9 unit, as the log counts
-    return round(float(np.quantile(sizes, cap_at, method="higher")) * UNITS_PER_ONE) / UNITS_PER_ONE
+    return round(size * UNITS_PER_ONE) / UNITS_PER_ONE

@@ -175,7 +175,7 @@ class Lane:
         self.engine, self.breaker = engine, breaker
         self.prompt = engine.prompt
         self.waiting: deque[tuple[Group, float]] = deque()
-        self.busy = False
+        self.busy = self._starting = False
         self._deadline_ms, self._clock = deadline_ms, clock
         self._same: Signature | None = None
         self._slow = 0
@@ -199,12 +199,27 @@ class Lane:
         return self._report(self._call(columns, self._deadline_ms))
 
     def start(self, done: Callable[["Lane", Sequence[Group], Floats | PredictError], None]) -> None:
-        """Ask for what waits, in the thread; `done` hears of it on the loop. Nothing happens while a batch runs."""
+        """Ask for what waits, in the thread; `done` hears of it on the loop. Nothing happens while a batch runs.
+
+        Groups that are refused here (by an open breaker, say) are told at once, one after the other: `done` starts the
+        lane again, which returns while this goes on. Two frames a group would reach the end of the stack."""
         self._done = done
+        if self._starting:
+            return
+        self._starting = True
+        try:
+            while self._next():
+                self._begin(done)
+        finally:
+            self._starting = False
+
+    def _next(self) -> bool:
+        """Is there a group to ask for, and nothing that runs?"""
         while self.waiting and self.waiting[0][0].over:
             self.waiting.popleft()
-        if self.busy or not self.waiting:
-            return
+        return bool(self.waiting) and not self.busy
+
+    def _begin(self, done: Callable[["Lane", Sequence[Group], Floats | PredictError], None]) -> None:
         groups, oldest = self._taken()
         try:
             columns = joined([self._columns(group) for group in groups])

@@ -4,6 +4,7 @@ In: the settings, the log before, and what was asked for. Out: the event TrialSt
 version: whoever calls lets it prove its golden rows first.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,12 +68,15 @@ def start(
     reason: str,
     mode: Mode | None = None,
     enrolled: float | None = None,
+    capped: Mapping[str, float] | None = None,
 ) -> Event:
     """Start a trial of `version` against the incumbent, on the terms that were asked for. What one outcome of a split
-    counts at most is fixed now, from the past (`caps`)."""
+    counts at most is fixed now: `capped`, or what the past says (None: `caps` reads it)."""
     on = terms(config, mode, enrolled)
     metric = metrics.get(config.task.metric, config.task.kind)
-    found = caps(facts.log, config.live, metric, at) if on.mode == "split" else {}
+    found = capped
+    if found is None:
+        found = caps(facts.log, config.live, metric, at) if on.mode == "split" else {}
     return promote.start_trial(
         facts.ledger,
         now,

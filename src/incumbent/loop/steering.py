@@ -4,8 +4,9 @@ In: a `Move` with a reason. Out: before, a sentence that says what will happen, 
 then one event of the ledger (an override is one more). A version that is to answer proves itself first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from incumbent.config import Config
@@ -59,11 +60,12 @@ def make(move: Move, facts: Facts, config: Config, proves: Proves, *, at: Micros
 
 def foretell(move: Move, facts: Facts, config: Config, *, at: Micros) -> str:
     """What will happen, in plain words. Raises what `make` would raise, but that no version is opened, and that a
-    reason may still be missing."""
-    now = fold(facts.ledger.events())
-    tried = replace(move, reason=move.reason.strip() or "to see what would happen")
+    reason may still be missing. Reads the ledger alone: a page may be shown often, and the log is long."""
     nowhere = replace(facts, ledger=Pretended(facts.ledger))
-    make(tried, nowhere, config, lambda version: None, at=at, actor="nobody")
+    now = fold(nowhere.ledger.events())
+    _refuse_another(move, now)
+    tried = replace(move, reason=move.reason.strip() or "to see what would happen")
+    _TRY[move.verb](tried, nowhere, now, config, lambda version: None, at, "nobody")
     return _FORETELL[move.verb](move, now, config, at)
 
 
@@ -76,13 +78,21 @@ def _refuse_another(move: Move, now: Roles) -> None:
 
 
 def _start(
-    move: Move, facts: Facts, now: Roles, config: Config, proves: Proves, at: Micros, actor: str
+    move: Move,
+    facts: Facts,
+    now: Roles,
+    config: Config,
+    proves: Proves,
+    at: Micros,
+    actor: str,
+    capped: Mapping[str, float] | None = None,
 ) -> Event:
     on = starting.terms(config, move.mode, move.enrolled)
     proves(promote.answering(now, move.version))
     return starting.start(
-        facts, now, config, move.version, at=at, actor=actor, reason=move.reason, mode=on.mode, enrolled=on.enrolled
-    )
+        facts, now, config, move.version, at=at, actor=actor, reason=move.reason, mode=on.mode, enrolled=on.enrolled,
+        capped=capped,
+    )  # fmt: skip
 
 
 def _stop(move: Move, facts: Facts, now: Roles, config: Config, proves: Proves, at: Micros, actor: str) -> Event:
@@ -212,7 +222,8 @@ def _running(now: Roles) -> Trial:
     return now.trial
 
 
-_MAKE: dict[Verb, Callable[[Move, Facts, Roles, Config, Proves, Micros, str], Event]] = {
+_Makes = Callable[[Move, Facts, Roles, Config, Proves, Micros, str], Event]
+_MAKE: dict[Verb, _Makes] = {
     "start": _start,
     "stop": _stop,
     "enrol": _enrol,
@@ -220,6 +231,7 @@ _MAKE: dict[Verb, Callable[[Move, Facts, Roles, Config, Proves, Micros, str], Ev
     "promote": _promote,
     "rollback": _roll_back,
 }
+_TRY: dict[Verb, _Makes] = {**_MAKE, "start": partial(_start, capped={})}  # what caps would be changes nothing that is said
 _FORETELL: dict[Verb, Callable[[Move, Roles, Config, Micros], str]] = {
     "start": _will_start,
     "stop": _will_stop,

@@ -2,7 +2,8 @@
 
 In: a trial, the log, the incumbent's training profile. Out: JSON values under `segments-<trial>` of the store's
 findings, and a picture; at most once an hour of task time, for they are costly. A shadow's rows are scored by the
-challenger again, from the features as they were served. Records nothing on the ledger, and decides nothing.
+challenger again, from the features as they were served; one behind an address is asked nothing, and that is said.
+Records nothing on the ledger, and decides nothing.
 """
 
 import json
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from incumbent.loop.trials import Past, trials
+from incumbent.project import asking
 from incumbent.records import SECOND, Column, Json, Micros, Signature, moment
 from incumbent.runtimes import artefact
 from incumbent.runtimes.signature import label_index, to_columns
@@ -34,6 +36,10 @@ MOST_ROWS = 50_000
 MOST_SCANNED = 20 * MOST_ROWS
 QUARTILES = (0.25, 0.5, 0.75)
 TYPES = ("integer", "number", "boolean", "string")
+NOT_ASKED = (
+    "A shadow's segments need its challenger's word on up to {rows:,} rows once more. {name} answers at an address "
+    "({address}), and is not asked for that."
+)
 
 
 def due(project: "Project", now: Micros) -> Past | None:
@@ -54,7 +60,11 @@ def due(project: "Project", now: Micros) -> Past | None:
 
 def find(project: "Project", past: Past, now: Micros) -> dict[str, Json] | None:
     """The segments of a trial as JSON values; None where there are too few rows, units or days, or where private
-    columns keep the challenger from being asked again."""
+    columns keep the challenger from being asked again. None are found of a shadow whose challenger is behind an address
+    (it would be asked on the ticker's thread, for as long as that takes): `not_asked` says so."""
+    if (why := _not_asked(project, past)) is not None:
+        none: dict[str, Json] = {"overall": None, "segments": [], "left_out": 0, "said": why, "not_asked": True}
+        return {**none, **_of(project, past, now)}
     rows = list(_rows(project, past, now))
     if not rows:
         return None
@@ -65,7 +75,19 @@ def find(project: "Project", past: Past, now: Micros) -> dict[str, Json] | None:
     told = found.to_dict()
     if len(rows) == MOST_ROWS:
         told["said"] = f"The first {MOST_ROWS:,} labelled rows of the phase. {told['said']}"
-    return {**told, "metric": project.metric.name, "at": now, "trial": past.name, "phase": past.trial.get("phase", 1)}
+    return {**told, **_of(project, past, now)}
+
+
+def _of(project: "Project", past: Past, now: Micros) -> dict[str, Json]:
+    return {"metric": project.metric.name, "at": now, "trial": past.name, "phase": past.trial.get("phase", 1)}
+
+
+def _not_asked(project: "Project", past: Past) -> str | None:
+    """Why the challenger is not asked again; None where nothing keeps it from that."""
+    version = project.version(past.trial["challenger"])
+    if past.trial["mode"] != "shadow" or not asking.is_remote(version):
+        return None
+    return NOT_ASKED.format(rows=MOST_ROWS, name=version.name, address=version.description)
 
 
 def keep(project: "Project", past: Past, found: Mapping[str, Json] | None, now: Micros) -> None:

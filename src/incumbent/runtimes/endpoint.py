@@ -12,6 +12,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from http.client import HTTPException
 from typing import Any, Literal
@@ -148,8 +149,7 @@ def _asked(
             with opened as response:
                 return _body(response, name(settings), lambda: until - clock())
         except HTTPError as error:
-            with error:
-                said = error.read(200).decode("utf-8", "replace").strip()
+            said = _first_words(error)
             fault = f"answered {error.code} {error.reason}" + (f": {said}" if said else "")
             if error.code not in _PASSING:
                 raise DataError(f"{name(settings)} {fault}. Expected 200 for {len(batch)} rows as "
@@ -162,6 +162,14 @@ def _asked(
             pause(min(FIRST_PAUSE_S * 2**attempt, max(until - clock(), 0.0)))
     raise DataError(f"{name(settings)} {fault}, asked {settings.url_retries + 1} times. Is it up? Raise "
                     "baseline.url_timeout_s or baseline.url_retries, or leave baseline.url out.")  # fmt: skip
+
+
+def _first_words(error: HTTPError) -> str:
+    """Of what it says beside the status; none where that never comes."""
+    said = b""
+    with error, suppress(OSError, HTTPException):
+        said = error.read(200)
+    return said.decode("utf-8", "replace").strip()
 
 
 def _body(response: Any, url: str, left_s: Callable[[], float]) -> bytes:

@@ -13,6 +13,8 @@ from incumbent.errors import DataError
 from incumbent.records import Signature
 from incumbent.runtimes.base import Floats
 
+_EXPECTED = "expected one number a row, one label, or one number a class"
+
 
 def as_output(said: Any, signature: Signature, name: str) -> Floats:
     """(n_rows, n_classes) probabilities, or (n_rows,) numbers, of whatever `name` gives.
@@ -23,11 +25,15 @@ def as_output(said: Any, signature: Signature, name: str) -> Floats:
     >>> as_output([0.25], Signature((), "binary", (0, 1)), "old").tolist()
     [[0.75, 0.25]]
     """
-    values = np.asarray(_by_class(said, signature, name))
+    values = _array(_by_class(said, signature, name), name)
     values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
     if not signature.classifies or values.ndim == 2:
         return _numbers(values, name)
-    labels = set(values.tolist())
+    try:
+        labels = set(values.tolist())
+    except TypeError:  # lists or objects among them: no labels
+        odd = next((one for one in values.tolist() if isinstance(one, list | dict)), values.tolist())
+        raise DataError(f"{name}: found the answer {_short(odd)}, {_EXPECTED}") from None
     if labels <= set(signature.classes):
         return np.eye(len(signature.classes))[[signature.classes.index(value) for value in values.tolist()]]
     if len(signature.classes) == 2 and not any(isinstance(label, str) for label in labels):
@@ -36,6 +42,21 @@ def as_output(said: Any, signature: Signature, name: str) -> Floats:
     expected = ", ".join(map(repr, signature.classes))
     wrong = next(label for label in values.tolist() if label not in signature.classes)
     raise DataError(f"{name}: found the answer {wrong!r}, expected one of the classes {expected}, or probabilities")
+
+
+def _array(said: Any, name: str) -> Any:
+    try:
+        return np.asarray(said)
+    except ValueError:
+        sizes = [len(one) if isinstance(one, list | tuple) else 0 for one in said]
+        odd = next((one for one, size in zip(said, sizes, strict=True) if size != sizes[0]), said[0])
+        found = f"answers of more than one shape, {_short(said[0])} first and {_short(odd)} among them"
+        raise DataError(f"{name}: found {found}; {_EXPECTED}") from None
+
+
+def _short(one: Any) -> str:
+    said = repr(one)
+    return said if len(said) <= 80 else f"{said[:80]}…"
 
 
 def _by_class(said: Any, signature: Signature, name: str) -> Any:
@@ -53,5 +74,5 @@ def _by_class(said: Any, signature: Signature, name: str) -> Any:
 def _numbers(values: Any, name: str) -> Floats:
     try:
         return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{name}: found answers that are no numbers ({error})") from None

@@ -466,9 +466,11 @@ class Log(Protocol):
     ) -> list[PeriodSum]:
         """The loss of what was served, by `(at + offset) // period`, rounded down; empty periods are left out."""
 
-    def numbers(self, name: str, since: Micros, known_before: Micros) -> list[float]:
-        """The outcomes of a name that are numbers (true is 1; text is none), of rows with at >= since, in no order; of
-        `loss` the losses of what was served, in the metric's units. From this a cap is drawn."""
+    def size(self, name: str, share: float, since: Micros, known_before: Micros) -> tuple[int, float]:
+        """(how many, quantile) of the outcomes of a name that are numbers (true is 1; text is none), of rows with
+        at >= since; of `loss` of the losses of what was served, in the metric's units. The quantile is of their sizes
+        (without a sign), at `share` (0-1): one of them, the larger where it lies between two; 0 where there are none.
+        From this a cap is drawn. No process holds all of them for it."""
 
     def shadow_failures(self, version: str, since: Micros, until: Micros | None = None) -> tuple[int, int]:
         """(failed, all) shadow calls of a version on rows with since <= at < until."""

@@ -211,9 +211,9 @@ class Journaled:
         self.move()
         return self._log.period_sums(period, since, until, known_before, offset)
 
-    def numbers(self, name: str, since: Micros, known_before: Micros) -> list[float]:
+    def size(self, name: str, share: float, since: Micros, known_before: Micros) -> tuple[int, float]:
         self.move()
-        return self._log.numbers(name, since, known_before)
+        return self._log.size(name, share, since, known_before)
 
     def shadow_failures(self, version: str, since: Micros, until: Micros | None = None) -> tuple[int, int]:
         self.move()

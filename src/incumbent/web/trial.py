@@ -109,10 +109,10 @@ def pictures(name: str, index: Mapping[str, Picture]) -> list[dict[str, Json]]:
 
 
 def segments(config: Config, facts: Facts, name: str) -> dict[str, Json] | None:
-    """The gain by segments as the ticker found it last; None where there is none."""
+    """The gain by segments as the ticker found it last, or why it looks for none (`not_asked`); None where none is."""
     kept = Pictures(config.store_path, facts.blobs, FINDINGS).get(f"segments-{name}")
     found: dict[str, Json] | None = None if kept is None else json.loads(kept)
-    return found if found and found["segments"] else None
+    return found if found and (found["segments"] or found.get("not_asked")) else None
 
 
 def _moves(past: Past | None, runs: bool, has_previous: bool) -> list[str]:

@@ -6,11 +6,12 @@ Examples say what each rule of the contract means; random stories are compared w
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 
 from incumbent.checks.storage.opened import HOUR, T0, OpenedLog, labels, learnt, predicted, score, shadowed
 from incumbent.checks.storage.plain import told
-from incumbent.records import DAY, Outcome, Review
+from incumbent.records import DAY, Label, Outcome, Review
 from incumbent.storage.base import BlockSum, Log, PeriodSum, Totals, UnitSum
 
 LATER = T0 + 1000 * DAY
@@ -135,7 +136,7 @@ class ReadingChecks(OpenedLog):
         assert log.period_sums(10, 0, 100, 50) == [PeriodSum(0, 1, 0, 0), PeriodSum(1, 2, 0, 0)]
         assert log.period_sums(10, 6, 16, 51, 5) == [PeriodSum(2, 1, 1, 3)]
 
-    def test_numbers_are_the_outcomes_and_losses_that_a_cap_is_drawn_from(self, log: Log) -> None:
+    def test_a_size_is_of_the_outcomes_and_losses_that_a_cap_is_drawn_from(self, log: Log) -> None:
         """Of rows since then, as they were known by then; text is none, and a shadow's loss is nobody's."""
         log.append([predicted("a", 5), predicted("b", 15), predicted("c", 16)])
         log.append_shadows([shadowed(id) for id in "abc"])
@@ -143,10 +144,25 @@ class ReadingChecks(OpenedLog):
         log.append_outcomes([Outcome("a", 1.0, 20, "paid"), Outcome("b", 2.5, 20, "paid"), Outcome("c", 4, 60, "paid")])
         log.append_outcomes([Outcome("b", 3, 70, "paid"), Outcome("b", True, 20, "clicked")])
         score(log, {"v1": 3 * 10**8, "v2": 200})
-        assert sorted(log.numbers("paid", 0, 60)) == [1.0, 2.5]
-        assert sorted(log.numbers("paid", 15, 71)) == [3.0, 4.0]
-        assert (log.numbers("clicked", 0, 71), log.numbers("label", 0, 60)) == ([1.0], [1.0])
-        assert (log.numbers("loss", 0, 51), log.numbers("loss", 16, 60)) == ([0.3], [0.3])
+        assert (log.size("paid", 0.0, 0, 60), log.size("paid", 1.0, 0, 60)) == ((2, 1.0), (2, 2.5))
+        assert (log.size("paid", 0.0, 15, 71), log.size("paid", 1.0, 15, 71)) == ((2, 3.0), (2, 4.0))
+        assert (log.size("clicked", 0.5, 0, 71), log.size("label", 0.5, 0, 60)) == ((1, 1.0), (1, 1.0))
+        assert (log.size("loss", 0.5, 0, 51), log.size("loss", 0.5, 16, 60)) == ((1, 0.3), (1, 0.3))
+        assert log.size("nothing", 0.5, 0, 71) == log.size("loss", 0.5, 17, 71) == (0, 0.0)
+
+    def test_a_size_is_a_quantile_without_the_sign(self, log: Log) -> None:
+        """As numpy's, the higher of two; of integers, refunds, tiny and huge numbers, yes and no; no text is among
+        them, whatever it looks like."""
+        draw = np.random.default_rng(11)
+        told: list[Label] = [*(draw.lognormal(0, 8, 200) * draw.choice([-1, 1], 200)).tolist(), 3, -(2**53), True,
+                             False, 0, 5e-324, -1.7e308, 1e-7, -2.5e16]  # fmt: skip
+        log.append([predicted(f"{n}", n) for n in range(len(told) + 3)])
+        words = ["9e9", "true", ""]
+        log.append_outcomes([Outcome(f"{n}", one, 500, "paid") for n, one in enumerate([*told, *words])])
+        sizes = np.abs(np.array(told, dtype=np.float64))
+        for share in (0.0, 0.25, 0.5, 0.9, 0.99, 0.999, 1.0):
+            expected = float(np.quantile(sizes, share, method="higher"))
+            assert log.size("paid", share, 0, 501) == (len(told), expected)
 
     def test_a_correction_leaves_earlier_looks_as_they_were(self, log: Log) -> None:
         """Up to the moment at which it became known, every sum has the loss of the first label; then the new one."""

@@ -173,6 +173,7 @@ def keep_outcomes(session: Session, outcomes: Sequence[Outcome]) -> OutcomeCount
     counts = {"accepted": 0, "pending": 0, "repeated": 0, "corrected": 0}
     fresh: list[dict[str, int | str | None]] = []
     labelled: list[int] = []
+    corrected: list[int] = []
     for outcome in outcomes:
         key = (outcome.id, outcome.name)
         value, prediction = label_text(outcome.value), known.get(outcome.id)
@@ -183,6 +184,8 @@ def keep_outcomes(session: Session, outcomes: Sequence[Outcome]) -> OutcomeCount
             session.run_all(_INSERT_OUTCOMES, fresh)
             fresh.clear()
             _replace(session, prediction, outcome)
+            if prediction is not None and outcome.name == LABEL:
+                corrected.append(prediction)
         counts["corrected" if key in current else "pending" if prediction is None else "accepted"] += 1
         current[key] = outcome.value
         fresh.append({"prediction": prediction, "id": outcome.id if prediction is None else None, "name": outcome.name,
@@ -190,6 +193,7 @@ def keep_outcomes(session: Session, outcomes: Sequence[Outcome]) -> OutcomeCount
         if prediction is not None and outcome.name == LABEL:
             labelled.append(prediction)
     session.run_all(_INSERT_OUTCOMES, fresh)
+    pairs.touched(session, corrected)  # all at once: in the order of the blocks, whatever the order of the call
     mark(session, labelled)
     return OutcomeCounts(**counts)
 
@@ -244,4 +248,3 @@ def _replace(session: Session, prediction: int | None, outcome: Outcome) -> None
     session.run(_REPLACE_OUTCOME, of=prediction, called=outcome.name, until=until)
     if outcome.name == LABEL:
         session.run(_REPLACE_LOSS, of=prediction, until=until)
-        pairs.touched(session, [prediction])

@@ -270,9 +270,9 @@ class SqlLog(ABC):
         with self._database.reading() as session:
             return sums.period_sums(session, known_before, block=period, since=since, until=until, offset=offset)
 
-    def numbers(self, name: str, since: Micros, known_before: Micros) -> list[float]:
+    def size(self, name: str, share: float, since: Micros, known_before: Micros) -> tuple[int, float]:
         with self._database.reading() as session:
-            return sums.numbers(session, name, since, known_before)
+            return sums.size(session, name, share, since, known_before)
 
     def shadow_failures(self, version: str, since: Micros, until: Micros | None = None) -> tuple[int, int]:
         with self._database.reading() as session:

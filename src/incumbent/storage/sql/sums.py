@@ -5,9 +5,10 @@ In: a session that reads, and bounds. Out: integers. A loss counts at a bound B 
 be as large as 64 bits hold, and SQLite's own sum would overflow; Python's integers do not.
 """
 
+import math
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, bindparam, func, literal_column, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Double, bindparam, case, cast, func, literal_column, or_, select
 
 from incumbent.records import Micros
 from incumbent.stats.metrics import UNITS_PER_ONE
@@ -103,17 +104,29 @@ _PERIOD_LOSSES = (
     .group_by(_PERIOD_OF_LOSS)
 )
 
+_IS_NUMBER = func.substr(outcome.c.value, 1, 1) != '"'
+_NUMBER = case(
+    (outcome.c.value == "true", 1.0), (outcome.c.value == "false", 0.0), (_IS_NUMBER, cast(outcome.c.value, Double))
+)
 _NUMBERS = (
     select(outcome.c.value)
     .select_from(p.join(outcome, outcome.c.prediction == p.c.arrival))
     .where(p.c.at >= bindparam("since"), outcome.c.name == bindparam("name"))
     .where(outcome.c.known_at < bindparam("known_before"), outcome.c.replaced_at >= bindparam("known_before"))
+    .where(_IS_NUMBER)
 )
 _LOSSES = (
     select(l.c.loss)
     .where(l.c.at >= bindparam("since"), l.c.served == 1)
     .where(l.c.known_at < bindparam("known_before"), l.c.replaced_at >= bindparam("known_before"))
 )
+_SIZES = {
+    of: (
+        found.with_only_columns(func.count()),
+        found.order_by(func.abs(number).desc()).limit(1).offset(_number("larger")),
+    )
+    for of, found, number in (("loss", _LOSSES, l.c.loss), ("outcome", _NUMBERS, _NUMBER))
+}
 
 _SHADOW_FAILURES = (
     select(func.count(shadow.c.error), func.count())
@@ -164,12 +177,16 @@ def period_sums(session: Session, known_before: Micros, **bounds: Any) -> list[P
     return sums
 
 
-def numbers(session: Session, name: str, since: Micros, known_before: Micros) -> list[float]:
-    """`Log.numbers`."""
-    if name == "loss":
-        return [loss / UNITS_PER_ONE for (loss,) in session.rows(_LOSSES, since=since, known_before=known_before)]
-    found = (label(text) for (text,) in session.rows(_NUMBERS, name=name, since=since, known_before=known_before))
-    return [float(one) for one in found if not isinstance(one, str)]
+def size(session: Session, name: str, share: float, since: Micros, known_before: Micros) -> tuple[int, float]:
+    """`Log.size`."""
+    named = {} if name == "loss" else {"name": name}
+    counts, ordered = _SIZES["loss" if name == "loss" else "outcome"]
+    ((rows,),) = session.rows(counts, since=since, known_before=known_before, **named)
+    if not rows:
+        return 0, 0.0
+    larger = rows - 1 - math.ceil((rows - 1) * share)
+    ((found,),) = session.rows(ordered, larger=larger, since=since, known_before=known_before, **named)
+    return rows, abs(found / UNITS_PER_ONE if name == "loss" else float(label(found)))
 
 
 def shadow_failures(session: Session, version: str, since: Micros, until: Micros) -> tuple[int, int]:
