@@ -231,7 +231,8 @@ _MAKE: dict[Verb, _Makes] = {
     "promote": _promote,
     "rollback": _roll_back,
 }
-_TRY: dict[Verb, _Makes] = {**_MAKE, "start": partial(_start, capped={})}  # what caps would be changes nothing that is said
+_TRY: dict[Verb, _Makes] = {**_MAKE, "start": partial(_start, capped={})}
+"""Nothing that is said depends on the caps."""
 _FORETELL: dict[Verb, Callable[[Move, Roles, Config, Micros], str]] = {
     "start": _will_start,
     "stop": _will_stop,
