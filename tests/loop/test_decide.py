@@ -51,6 +51,16 @@ def test_promotion_is_automatic_only_where_the_settings_say_so() -> None:
     assert manual.action is None and "live.promote = manual" in manual.reason
 
 
+@pytest.mark.parametrize("promotes", ["auto", "manual"])
+def test_a_shadow_that_wins_goes_on_to_a_split_whoever_promotes(promotes: Any) -> None:
+    """Under live.mode = both: starting a split promotes nobody. The split itself waits for whoever promotes."""
+    config = Config(TASK, live=Live(mode="both", promote=promotes))
+    decision = decide.trial(look("promote"), replace(ROLES, trial=replace(RUNNING, mode="shadow")), config)
+    assert (decision.action, decision.verdict) == ("TrialDecided", "promote")
+    assert decision.reason == "look: promote. It goes on to a split."
+    assert decide.trial(look("promote"), ROLES, config).promotes == (promotes == "auto")
+
+
 @pytest.mark.parametrize(
     "roles",
     [

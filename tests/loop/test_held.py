@@ -39,7 +39,7 @@ def stands(ledger: Ledger) -> int | None:
 
 
 def test_nobody_is_held_who_was_not_judged(ledger: Ledger) -> None:
-    held.settle(ledger, "v2", overrides=False, reason="it is good", **WHO)
+    held.settle(ledger, promote.roles(ledger.events()), "v2", overrides=False, reason="it is good", **WHO)
     assert stands(ledger) is None
 
 
@@ -49,7 +49,7 @@ def test_a_verdict_against_a_version_refuses_a_promotion_by_hand(ledger: Ledger,
     sequence = judged(ledger, verdict)
     before = ledger.sequence()
     with pytest.raises(DecisionRefused) as refused:
-        held.settle(ledger, "v2", overrides=False, reason="it is good", **WHO)
+        held.settle(ledger, promote.roles(ledger.events()), "v2", overrides=False, reason="it is good", **WHO)
     for words in (verdict.replace("_", " "), f"event {sequence}", "--override", "incumbent gate v2"):
         assert words in str(refused.value)
     assert ledger.sequence() == before
@@ -59,8 +59,8 @@ def test_an_override_names_the_verdict_and_needs_a_reason(ledger: Ledger) -> Non
     """Without a reason nothing is appended; with one, the event says which verdict is not followed."""
     sequence = judged(ledger, "hold")
     with pytest.raises(DecisionRefused, match="reason"):
-        held.settle(ledger, "v2", overrides=True, reason="  ", **WHO)
-    held.settle(ledger, "v2", overrides=True, reason="the holdout was broken", **WHO)
+        held.settle(ledger, promote.roles(ledger.events()), "v2", overrides=True, reason="  ", **WHO)
+    held.settle(ledger, promote.roles(ledger.events()), "v2", overrides=True, reason="the holdout was broken", **WHO)
     last = ledger.events()[-1]
     assert (last.type, last.data) == ("Overridden", {"version": "v2", "verdict": "hold", "decision": sequence})
     said = promote.sentence(last)
@@ -74,7 +74,7 @@ def test_a_later_verdict_takes_the_place_of_an_earlier_one(ledger: Ledger) -> No
     judged(ledger, "ship")
     assert stands(ledger) is None
     judged(ledger, "hold")
-    held.settle(ledger, "v2", overrides=True, reason="because", **WHO)
+    held.settle(ledger, promote.roles(ledger.events()), "v2", overrides=True, reason="because", **WHO)
     again = judged(ledger, "hold")
     assert stands(ledger) == again
     judged(ledger, "ship", version="v1")
@@ -90,11 +90,11 @@ def test_a_dry_run_and_a_gate_that_is_off_hold_nobody(ledger: Ledger) -> None:
 
 def test_an_override_of_nothing_is_refused(ledger: Ledger) -> None:
     with pytest.raises(DecisionRefused, match="nothing to override"):
-        held.settle(ledger, "v2", overrides=True, reason="because", **WHO)
+        held.settle(ledger, promote.roles(ledger.events()), "v2", overrides=True, reason="because", **WHO)
 
 
 def test_the_incumbent_itself_is_left_to_promote(ledger: Ledger) -> None:
     """Promoting the incumbent is refused for its own reason, and no override is written before."""
     judged(ledger, "hold", version="v1")
-    held.settle(ledger, "v1", overrides=True, reason="because", **WHO)
+    held.settle(ledger, promote.roles(ledger.events()), "v1", overrides=True, reason="because", **WHO)
     assert ledger.events()[-1].type == "GateDecided"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from incumbent.config import Config, parse
-from incumbent.errors import DecisionRefused, UnknownVersion, VersionError
+from incumbent.errors import DecisionRefused, LedgerConflict, UnknownVersion, VersionError
 from incumbent.loop import promote, steering
 from incumbent.loop.fold import roles as fold
 from incumbent.loop.steering import Move
@@ -176,3 +176,37 @@ def test_a_version_that_cannot_be_proved_changes_nothing(hand: Hand) -> None:
         with pytest.raises(VersionError):
             steering.make(move, hand.facts, hand.config, fails, at=DAY, actor="anna")
         assert hand.roles.sequence == before
+
+
+@pytest.mark.parametrize("override", [False, True])
+def test_what_happened_during_the_proof_is_noticed(hand: Hand, override: bool) -> None:
+    """The trial was ended for harm while its challenger proved itself: nothing is promoted, and the conflict says why.
+    An override is this move's own event."""
+    if override:
+        held = Evidence("gate", "v2", "hold", "hold: v2 against v1", 5, "v1", {"mode": "enforce", "rules": []})
+        promote.record(hand.facts.ledger, held, actor="ci")
+    hand.makes(START)
+    move = Move("promote", "I know", version="v2", override=override)
+
+    def proves(version: Version) -> None:
+        promote.decide_trial(
+            hand.facts.ledger, hand.roles, "roll_back", at=DAY, actor="breaker", reason="it failed too often"
+        )
+
+    before = hand.roles.sequence
+    with pytest.raises(LedgerConflict, match=r"it failed too often.*Nothing was changed"):
+        steering.make(move, hand.facts, hand.config, proves, at=DAY, actor="anna")
+    assert hand.roles.incumbent == "v1"
+    assert [one.type for one in hand.facts.ledger.events(after=before)] == ["TrialDecided"]
+    assert hand.makes(move).type == "Promoted"
+
+
+def test_a_rollback_notices_what_happened_during_the_proof(hand: Hand) -> None:
+    """Somebody promoted v3 meanwhile: it is not what was to be taken back."""
+    hand.makes(Move("promote", "I know", version="v2"))
+    with pytest.raises(LedgerConflict, match="the rollback was decided at event 5"):
+        steering.make(
+            Move("rollback", "errors"), hand.facts, hand.config,
+            lambda version: hand.makes(Move("promote", "better", version="v3")), at=DAY, actor="anna",
+        )  # fmt: skip
+    assert hand.roles.incumbent == "v3"

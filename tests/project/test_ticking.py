@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from parcels import day, traffic, write
 
+from incumbent.errors import LedgerConflict
 from incumbent.project import Project, open_project
 from incumbent.project.ticking import Ticker
 from incumbent.records import Decision, Outcome
@@ -118,6 +119,22 @@ def test_a_failed_look_is_made_again(working: Working, monkeypatch: pytest.Monke
     working.clock.now = 2.0
     working.ticker.turn()
     assert working.looks == [2.0]
+
+
+def test_what_a_failed_tick_did_not_decide_the_next_look_does(
+    working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tick that others came before is not waited for a minute long."""
+
+    def conflict(now: Any = None) -> list[Decision]:
+        raise LedgerConflict("somebody else appended first")
+
+    monkeypatch.setattr(working.project.upkeep, "tick", conflict)
+    with pytest.raises(LedgerConflict):
+        working.ticker.turn()
+    working.clock.now = 1.0
+    working.ticker.turn()
+    assert working.looks == [1.0]
 
 
 def test_without_a_trial_nobody_looks(working: Working) -> None:

@@ -42,14 +42,16 @@ def gate(evidence: Evidence, roles: Roles, config: Config, *, traffic: bool) -> 
 
 def trial(evidence: Evidence, roles: Roles, config: Config) -> Decision:
     """Step 3 looked at the trial. invalid, roll_back and stop end it (the incumbent stays); promote promotes
-    where `live.promote` is auto and otherwise waits for a person; continue may enrol more units
-    (`next_enrolment`)."""
+    where `live.promote` is auto and otherwise waits for a person, and ends a shadow that goes on to a split
+    (`live.mode` both: that promotes nobody); continue may enrol more units (`next_enrolment`)."""
     running = roles.trial
     if running is None or not _is_about(evidence, running):
         return _decided(evidence, None, "this evidence is about a trial that does not run (any more)")
     if evidence.verdict in ("invalid", "roll_back", "stop"):
         return _decided(evidence, "TrialDecided", evidence.sentence)
     if evidence.verdict == "promote":
+        if running.mode == "shadow" and config.live.mode == "both":
+            return _decided(evidence, "TrialDecided", f"{evidence.sentence} It goes on to a split.")
         if config.live.promote == "auto":
             return _decided(evidence, "Promoted", evidence.sentence)
         return _decided(evidence, None, f"{evidence.sentence} live.promote = manual leaves it to a person.")

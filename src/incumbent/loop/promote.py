@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Literal
 
-from incumbent.errors import DecisionRefused, NotAnswering, UnknownVersion
+from incumbent.errors import DecisionRefused, LedgerConflict, NotAnswering, UnknownVersion
 from incumbent.loop.fold import (
     evidence_from_dict,
     evidence_to_dict,
@@ -48,6 +48,7 @@ __all__ = [
     "start_phase",
     "start_trial",
     "stop_watching",
+    "unmoved",
     "version_from_dict",
     "version_to_dict",
     "watch",
@@ -125,6 +126,7 @@ def promote(
     promotable(now, version)
     if version == now.incumbent:
         raise DecisionRefused(f"{version} is the incumbent already: there is nothing to promote.")
+    unmoved(ledger, now, f"the promotion of {version}")
     sequence = now.sequence
     if not now.versions[version].answers:
         sequence = allow(ledger, now, version, at=at, actor=actor, reason=reason).sequence
@@ -181,6 +183,7 @@ def roll_back(
         )
         raise DecisionRefused(f"found nothing to roll back to: {found} left; {hint}")
     proves(now.versions[now.previous])
+    unmoved(ledger, now, "the rollback")
     data = {"version": now.incumbent, "to": now.previous, **_ending(now), **_evidence_data(evidence)}
     return ledger.append(
         "RolledBack",
@@ -460,6 +463,17 @@ def promotable(now: Roles, name: str) -> Version:
     NotAnswering."""
     version = known(now, name)
     return version if version.runtime in COULD_ANSWER else answering(now, name)
+
+
+def unmoved(ledger: Ledger, now: Roles, what: str) -> None:
+    """LedgerConflict where events came after `now`, naming the last: a proof takes its time, and a trial may have been
+    ended for harm meanwhile. (Appending with `now.sequence` says the same of what comes later still.)"""
+    since = ledger.events(after=now.sequence)
+    if since:
+        raise LedgerConflict(
+            f"{what} was decided at event {now.sequence} of the ledger, and more came since; the last is event "
+            f"{since[-1].sequence} ({sentence(since[-1])}). Nothing was changed: look at it, and decide anew."
+        )
 
 
 def _evidence_data(evidence: Evidence | None) -> dict[str, Json]:

@@ -112,8 +112,9 @@ def _phase(move: Move, facts: Facts, now: Roles, config: Config, proves: Proves,
 
 def _promote(move: Move, facts: Facts, now: Roles, config: Config, proves: Proves, at: Micros, actor: str) -> Event:
     proves(promote.promotable(now, move.version))
-    held.settle(facts.ledger, move.version, overrides=move.override, at=at, actor=actor, reason=move.reason)
-    now = fold(facts.ledger.events())  # an override is a line of its own
+    now = held.settle(  # what was decided before the proof holds only where nothing came in between
+        facts.ledger, now, move.version, overrides=move.override, at=at, actor=actor, reason=move.reason
+    )
     return promote.promote(facts.ledger, now, move.version, at=at, actor=actor, reason=move.reason)
 
 

@@ -226,29 +226,40 @@ class Project:
         evidence: Evidence | None = None,
         override: bool = False,
         now: Micros | None = None,
+        roles: Roles | None = None,
     ) -> None:
         """Make a version the incumbent; the one before stays loaded behind it.
 
         Without evidence it is a person's decision: a verdict of the gate that stands against the version refuses it,
-        unless `override` says on the ledger that it is not followed.
+        unless `override` says on the ledger that it is not followed. `roles` are those that were judged (None: the
+        present ones): LedgerConflict where anything came after them, during the proof of the version too.
         """
-        promote.promotable(self.roles(), name)
+        roles = self.roles() if roles is None else roles
+        promote.promotable(roles, name)
         now = self.clock() if now is None else now
         gap = self._proved(name)
         if evidence is None:
-            held.settle(self.facts.ledger, name, overrides=override, at=now, actor=self.actor, reason=reason)
-        promote.promote(
-            self.facts.ledger, self.roles(), name, at=now, actor=self.actor, reason=reason, evidence=evidence
-        )
+            roles = held.settle(
+                self.facts.ledger, roles, name, overrides=override, at=now, actor=self.actor, reason=reason
+            )
+        promote.promote(self.facts.ledger, roles, name, at=now, actor=self.actor, reason=reason, evidence=evidence)
         asking.alarm(self, name, gap, now)
 
-    def rollback(self, reason: str, *, evidence: Evidence | None = None, now: Micros | None = None) -> None:
-        """Take the incumbent back: what was served before it answers again, once it repeated its golden rows."""
+    def rollback(
+        self,
+        reason: str,
+        *,
+        evidence: Evidence | None = None,
+        now: Micros | None = None,
+        roles: Roles | None = None,
+    ) -> None:
+        """Take the incumbent back: what was served before it answers again, once it repeated its golden rows. `roles`
+        as in `promote`."""
         now = self.clock() if now is None else now
         gaps: dict[str, GoldenGap | None] = {}
         promote.roll_back(
             self.facts.ledger,
-            self.roles(),
+            self.roles() if roles is None else roles,
             lambda version: gaps.update({version.name: self._prove(version)}),
             at=now,
             actor=self.actor,

@@ -62,8 +62,9 @@ class Ticker:
         now = self._now()
         if now is None:
             return []
-        self._seen = arrived(self._project.facts.log, now)
+        seen = arrived(self._project.facts.log, now)
         decisions = self._project.upkeep.tick(now=now)
+        self._seen = seen  # not before: what a failed tick did not decide, the next look does
         self._project.draw()
         return decisions
 

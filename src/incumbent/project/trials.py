@@ -1,14 +1,17 @@
 """Project.live: shadow and split trials, and the watch over a replaced version.
 
 In: sums that the log keeps. Out: evidence of each look, and the move that follows from it. A look is made in `looking`
-(again in `replaying`), the decision in `loop.decide`; here they are put together and appended.
+(again in `replaying`), the decision in `loop.decide`; here they are put together and appended. A move is compared with
+the roles that were judged: where anything came in between, it is decided anew.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from incumbent.errors import DecisionRefused
+from incumbent.errors import DecisionRefused, IncumbentError, LedgerConflict
 from incumbent.loop import decide, outcome, promote, starting
-from incumbent.project import decisions, looking, replaying, traffic
+from incumbent.project import decisions, looking, owing, replaying, traffic
 from incumbent.project.looking import Rules
 from incumbent.project.replaying import Repeated
 from incumbent.records import Decision, Event, Evidence, Micros, Roles, Trial
@@ -18,6 +21,10 @@ from incumbent.steps.live.watch import judge_watch
 
 if TYPE_CHECKING:
     from incumbent.project.project import Project
+
+ROUNDS = 3
+"""So often a turn decides anew, where somebody else appended meanwhile; then the next turn does."""
+
 
 class Live:
     """Step 3 of a project."""
@@ -42,12 +49,25 @@ class Live:
         when the challenger does not take every row that the incumbent takes, when a shadow is asked for although the
         label depends on what is served, or although another measure than the loss decides.
         """
+        self._start(version, self.project.roles(), mode=mode, enrolled=enrolled, reason=reason, now=now)
+        return self._running()
+
+    def _start(
+        self,
+        version: str,
+        roles: Roles,
+        *,
+        mode: Literal["shadow", "split"] | None,
+        enrolled: float | None = None,
+        reason: str,
+        now: Micros | None,
+    ) -> None:
         project = self.project
         starting.terms(project.config, mode, enrolled)
         project.predictor(version)
         starting.start(
             project.facts,
-            project.roles(),
+            roles,
             project.config,
             version,
             at=project.clock() if now is None else now,
@@ -56,7 +76,6 @@ class Live:
             mode=mode,
             enrolled=enrolled,
         )
-        return self._running()
 
     def stop(self, reason: str, *, now: Micros | None = None) -> None:
         """End the running trial; the incumbent stays."""
@@ -115,8 +134,16 @@ class Live:
         return looks.table(evidence)
 
     def act(self, now: Micros) -> list[Decision]:
-        """Look at the trial and at the watch, record what was seen, and do what follows."""
-        return [*self._act_on_trial(now), *self._act_on_watch(now)]
+        """Look at the trial and at the watch, record what was seen, and do what follows.
+
+        LedgerConflict where others appended again and again meanwhile: nothing was decided on what is over.
+        """
+        return [*_anew(self._act_on_trial, now), *self.go_on(now), *_anew(self._act_on_watch, now)]
+
+    def go_on(self, now: Micros) -> list[Decision]:
+        """Start what a decision on the ledger still owes: the split after a shadow that won, the watch over a replaced
+        version. A process may have died between the two, or another's event have come."""
+        return _anew(self._go_on, now)
 
     # --- the trial
 
@@ -149,14 +176,8 @@ class Live:
         if not looks.worth_recording(evidence, same_phase, acts=decision.action is not None):
             return [decision]
         project.facts.blobs.put(under.to_bytes())  # the evidence names its hash
-        if decision.action == "Promoted" and roles.trial.mode == "shadow" and project.config.live.mode == "both":
-            said = f"{decision.reason} It goes on to a split."
-            promote.decide_trial(ledger, roles, "promote", at=now, actor=actor, reason=said, evidence=evidence)
-            self.start(decision.subject, mode="split", reason=decision.reason, now=now)
-        elif decision.action == "Promoted":
-            replaced = roles.incumbent
-            project.promote(decision.subject, decision.reason, evidence=evidence, now=now)
-            self.watch(replaced, now)
+        if decision.action == "Promoted":
+            project.promote(decision.subject, decision.reason, evidence=evidence, now=now, roles=roles)
         elif decision.action == "TrialDecided":
             promote.decide_trial(
                 ledger, roles, decision.verdict, at=now, actor=actor, reason=decision.reason, evidence=evidence
@@ -166,17 +187,37 @@ class Live:
             if decision.action == "EnrolmentRaised":
                 share = decide.next_enrolment(evidence, roles.trial, project.config.live)
                 assert share is not None
-                promote.raise_enrolment(ledger, project.roles(), share, at=now, actor=actor, reason=decision.reason)
+                promote.raise_enrolment(
+                    ledger, _recorded(roles), share, at=now, actor=actor, reason=decision.reason
+                )
         return [decision]
+
+    def _go_on(self, now: Micros) -> list[Decision]:
+        project = self.project
+        roles, events = project.roles(), project.facts.ledger.events(types=owing.TYPES)
+        won = owing.split(events, roles, project.config.live)
+        if won is not None:
+            try:
+                self._start(won.subject, roles, mode="split", reason=won.sentence, now=now)
+            except LedgerConflict:
+                raise
+            except IncumbentError as error:  # said at each tick, which goes on with the rest of its work
+                return [Decision(won.verdict, won.subject, f"The split of {won.subject} cannot start: {error}")]
+        replaced = owing.watch(events, roles, project.config.retrain, now)
+        if replaced is not None:
+            self._watch(replaced, roles, now)
+        return []
 
     # --- the watch
 
     def watch(self, version: str | None, now: Micros) -> None:
         """Score a replaced version beside its successor for a while, so that it can come back by itself."""
+        roles = self.project.roles()
+        if version is not None and version != roles.baseline and self.project.config.retrain.watch_days:
+            self._watch(version, roles, now)
+
+    def _watch(self, version: str, roles: Roles, now: Micros) -> None:
         project = self.project
-        roles = project.roles()
-        if version is None or version == roles.baseline or not project.config.retrain.watch_days:
-            return
         promote.watch(
             project.facts.ledger,
             roles,
@@ -195,13 +236,13 @@ class Live:
         evidence = self._judge_watch(roles, roles.watch, since, now)
         decision = decide.watch(evidence, roles)
         if decision.action == "RolledBack":
-            project.rollback(decision.reason, evidence=evidence, now=now)
+            project.rollback(decision.reason, evidence=evidence, now=now, roles=roles)
         elif decision.action == "Promoted":
-            project.promote(decision.subject, decision.reason, evidence=evidence, now=now)
+            project.promote(decision.subject, decision.reason, evidence=evidence, now=now, roles=roles)
         elif decision.action == "WatchStopped":
             promote.record(project.facts.ledger, evidence, actor=project.actor)
             promote.stop_watching(
-                project.facts.ledger, project.roles(), at=now, actor=project.actor, reason=decision.reason
+                project.facts.ledger, _recorded(roles), at=now, actor=project.actor, reason=decision.reason
             )
         return [decision] if decision.action else []
 
@@ -234,3 +275,18 @@ class Live:
     def lookback(self, version: str, *, outcome: str | None = None, now: Micros | None = None) -> Evidence:
         """What a version would have earned on the log, had it answered everybody: see `project.decisions`."""
         return decisions.lookback(self.project, version, outcome, self.project.clock() if now is None else now)
+
+
+def _anew(act: Callable[[Micros], list[Decision]], now: Micros) -> list[Decision]:
+    """Fold, judge and move; all of it again where somebody else appended in between."""
+    for _ in range(ROUNDS - 1):
+        try:
+            return act(now)
+        except LedgerConflict:
+            continue
+    return act(now)
+
+
+def _recorded(roles: Roles) -> Roles:
+    """The roles that were judged, and the one event more that records what was seen."""
+    return replace(roles, sequence=roles.sequence + 1)

@@ -184,7 +184,7 @@ class Upkeep:
             project.live.start(version.name, reason=reason, now=now)
         else:
             project.promote(version.name, reason, evidence=gated, now=now)
-            project.live.watch(roles.incumbent, now)
+            project.live.go_on(now)
         return Decision(decision.verdict, version.name, reason, decision.evidence, decision.action)
 
     def _refused(self, cause: retrain.Due, decision: Decision, evidence: Evidence, now: Micros) -> Decision:
