@@ -1,6 +1,7 @@
 """What may be expected: the noise of equal rows, the quick model's curve, and the word on the goal."""
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from incumbent.records import Column, Evidence, Signature
 from incumbent.stats import metrics
+from incumbent.steps.baseline import expect as step
 from incumbent.steps.baseline.expect import Reference, Sample, expect, loss_of, value_of
 from incumbent.steps.baseline.noise import noise, twins
 from incumbent.steps.baseline.quick import fits, matrices, sizes_of
@@ -187,6 +189,17 @@ def test_a_goal_between_takes_a_number_of_rows() -> None:
     assert needed["lower"] >= 8_000
     law = found.numbers["curve"]["law"]
     assert law["a"] + law["b"] * needed["rows"] ** -law["c"] == pytest.approx((here + ten) / 2, rel=1e-3)
+
+
+def test_a_goal_that_was_missed_takes_more_rows_than_missed_it() -> None:
+    """Wherever the smooth curve crosses it: the guess lies in its own interval, and not below the largest size."""
+    curve: Any = SimpleNamespace(
+        points=[SimpleNamespace(n_rows=8_000)], law=(0.1, 1.0, 0.5), rows_for=lambda wanted: (7_000.0, 6_000.0, 7_500.0)
+    )
+    told: list[str] = []
+    verdict, _, needed = step._with_rows(curve, 0.11, 0.11, BRIER, told, 8_000)
+    assert verdict == "reachable" and needed == {"rows": 8_000.0, "lower": 8_000.0, "upper": 8_000.0}
+    assert "about 8,000 rows" in told[0]
 
 
 def test_a_goal_below_the_curve_and_above_the_noise_takes_another_model() -> None:

@@ -191,8 +191,8 @@ def _with_rows(
     """Beyond the asymptote, or so many rows."""
     rows = found.rows_for(wanted)
     assert rows is not None and found.law is not None
-    guess, lower, upper = rows
-    lower = max(lower, 1.0 * found.points[-1].n_rows)  # the largest size was measured, and does not reach it
+    measured = 1.0 * found.points[-1].n_rows  # the largest size, which does not reach it: more are needed
+    guess, lower, upper = (max(of, measured) for of in rows)
     end = f"{metric.name} {value_of(found.law[0], metric):.4g}"
     if not guess <= PRACTICAL * n_rows:
         at_best = "" if lower > PRACTICAL * n_rows else f" (at best, {_count(lower)} would do)"
