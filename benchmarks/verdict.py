@@ -1,9 +1,10 @@
 """How long does a look at a trial of a million exposures take, when a tick's worth of news came since the last one?
 
 In: the number of exposures, and a folder or a URL of PostgreSQL (a schema there, dropped again). Out: the cold fold
-(all rows at once), then looks at a split after 5,000 rows and their outcomes each (`trial_sums`), the question whether
-anything came, the same look repeated from all rows, and looks at a shadow of as many pairs (`pair_sums`). The median of
-five; what is beyond its limit is a MISS. The log is tidied beside it, as the keeper does it.
+(all rows at once), then looks at a split after 5,000 rows and their outcomes each, from the log to the verdict
+(`trial_sums`, `judge_split`), the question whether anything came, the same look repeated from all rows, and looks at a
+shadow of as many pairs (`pair_sums`, `judge_shadow`). The median of five; what is beyond its limit is a MISS. The log
+is tidied beside it, as the keeper does it.
 """
 
 import gc
@@ -19,10 +20,13 @@ from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
 from uuid import uuid4
 
-from incumbent.config import Store
+from incumbent.config import Live, Measure, Store
 from incumbent.loop.log import Ids
-from incumbent.records import DAY, SECOND, Outcome, Prediction, Shadow
-from incumbent.storage.base import Log, SumMeasure, SumPlan
+from incumbent.records import DAY, SECOND, Evidence, Outcome, Prediction, Shadow, Trial
+from incumbent.stats import metrics
+from incumbent.steps.live import sums
+from incumbent.steps.live.trial import judge_shadow, judge_split
+from incumbent.storage.base import Log
 from incumbent.storage.sqlite import open_log
 
 START = 1_364_774_400 * SECOND
@@ -34,10 +38,10 @@ LIMIT_S = 1.0
 LIMIT_MB = 2_000
 UNITS = 300_000
 CHUNK = 20_000
-PLAN = SumPlan(
-    "trial", 1, START, window=DAY, unit_window=28 * DAY, budget_us=20_000, before=28 * DAY,
-    measures=(SumMeasure("loss"), SumMeasure("revenue", "revenue", "sum", cap=50 * 10**9)),
-)  # fmt: skip
+LIVE = Live(latency_budget_ms=20.0, measure=(Measure("revenue", of="sum", margin=1.0, cap=50.0),))
+TRIAL = Trial("trial", "v9", "v1", "split", START, phase_started_at=START, caps={"revenue": 50.0})
+PLAN = sums.plan(TRIAL, LIVE)
+BRIER = metrics.get("brier", "binary")
 
 
 def rows(first: int, n: int, since: int, until: int) -> list[Prediction]:
@@ -132,17 +136,25 @@ def split(log: Log, rest: Callable[[], object], exposures: int) -> bool:
     print(f"{exposures:,} exposures of {UNITS:,} units, {len(before):,} rows before the trial")
     fresh, now = count(2 * 10**7, NEWS), end
     step = DAYS * DAY * NEWS // exposures  # so that as many rows mature as arrive
-    say("cold fold: the first look", took(lambda: log.trial_sums(PLAN, now)))
+
+    def look() -> Evidence:
+        return judge_split(TRIAL, log.trial_sums(PLAN, now), LIVE, BRIER, now)
+
+    say("cold fold: the first look", took(look))
     times = []
     for _ in range(LOOKS):
         tell(log, rows(next(fresh), NEWS, now, now + step))
         now += step
-        times.append(took(lambda: log.trial_sums(PLAN, now)))  # noqa: B023 (called at once)
+        times.append(took(look))
     good = say(f"a look after {NEWS:,} rows and their outcomes, median of {LOOKS}", middle(times), LIMIT_S)
     say("mark: has anything come?", middle([took(lambda: log.mark(now)) for _ in range(LOOKS)]))
-    sums = log.trial_sums(PLAN, now)
-    say("the same look again from all rows (replay)", took(lambda: log.trial_sums_at(PLAN, sums.mark)))
-    return good
+    mark = log.trial_sums(PLAN, now).mark
+    say("the same look again from all rows (replay)", took(lambda: log.trial_sums_at(PLAN, mark)))
+    seen = look()
+    known = seen.numbers["lower"] is not None and seen.numbers["labelled"]["challenger"] > exposures // 4
+    print(f"what it says: {seen.verdict}, {seen.numbers['labelled']['challenger']:,} labels of the challenger, "
+          f"gain {seen.numbers['estimate']:+.2g}, at least {seen.numbers['lower']}: {'ok' if known else 'MISS'}")
+    return good and known
 
 
 def shadow(log: Log, rest: Callable[[], object], pairs: int) -> bool:
@@ -153,8 +165,12 @@ def shadow(log: Log, rest: Callable[[], object], pairs: int) -> bool:
     rest()
     fresh, now, step = count(2 * 10**7, NEWS), end, DAYS * DAY * NEWS // pairs
 
-    def look() -> object:
-        return log.pair_sums("v1", "v9", HOUR, START, now, log.mark(now + DAY, ["v1", "v9"]), 0, 20_000)
+    trial = replace(TRIAL, mode="shadow")
+
+    def look() -> Evidence:
+        mark = log.mark(now + DAY, ["v1", "v9"])
+        blocks = log.pair_sums("v1", "v9", HOUR, START, now, mark, 0, 20_000)
+        return judge_shadow(trial, blocks, LIVE, BRIER, now, block=HOUR, mark=mark)
 
     print(f"{pairs:,} pairs")
     say("cold: the first look", took(look))

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 
 from incumbent.loop import fold
 from incumbent.records import Decision, Micros, Roles
-from incumbent.storage.base import Log
 
 if TYPE_CHECKING:
     from incumbent.project.project import Project
@@ -62,7 +61,7 @@ class Ticker:
         now = self._now()
         if now is None:
             return []
-        seen = arrived(self._project.facts.log, now)
+        seen = self._project.facts.log.last_outcome()
         decisions = self._project.upkeep.tick(now=now)
         self._seen = seen  # not before: what a failed tick did not decide, the next look does
         self._project.draw()
@@ -75,7 +74,7 @@ class Ticker:
         roles = self._followed()
         if now is None or (roles.trial is None and roles.watch is None):
             return None
-        seen = arrived(self._project.facts.log, now)
+        seen = self._project.facts.log.last_outcome()
         if seen == self._seen:
             return None
         acted = [decision for decision in self._project.upkeep.look(now=now) if decision.action]
@@ -90,8 +89,3 @@ class Ticker:
         if ledger.sequence() != self._roles.sequence:
             self._roles = fold.roles(ledger.events(after=self._roles.sequence), self._roles)
         return self._roles
-
-
-def arrived(log: Log, now: Micros) -> int:
-    """A number that is another one once an outcome came, a correction too."""
-    return log.mark(now).outcomes

@@ -429,6 +429,10 @@ class Log(Protocol):
         `versions`: stop before the first row or label that waits for a loss of one of these, so that what is summed of
         them at this mark stays what it is."""
 
+    def last_outcome(self) -> int:
+        """A number that grows whenever an outcome is kept, a correction too; 0 before the first. Moves nothing and
+        waits for nobody: it may be asked every second beside the traffic."""
+
     def trial_sums(self, plan: SumPlan, now: Micros) -> TrialSums:
         """The sums of a phase at the present, kept as running sums: a call reads what arrived, matured or was corrected
         since the last one, in short transactions. Several processes may call it at the same time, and a call that was

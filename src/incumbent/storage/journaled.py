@@ -183,6 +183,9 @@ class Journaled:
         self.move()
         return self._log.mark(now, versions)
 
+    def last_outcome(self) -> int:
+        return self._log.last_outcome()  # outcomes have no journal
+
     def trial_sums(self, plan: SumPlan, now: Micros) -> TrialSums:
         self.move()
         return self._log.trial_sums(plan, now)

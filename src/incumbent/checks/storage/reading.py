@@ -204,6 +204,18 @@ class ReadingChecks(OpenedLog):
         assert first == (1, 1) and log.shadow_failures("v2", T0, T0) == (0, 0)
         assert log.shadow_failures("v9", T0) == (0, 0)
 
+    def test_the_last_outcome_grows_with_each(self, log: Log) -> None:
+        """A correction too; what is there already, and a prediction, change nothing."""
+        seen = [log.last_outcome()]
+        log.append_outcomes([learnt("a", 1)])  # before its prediction
+        seen.append(log.last_outcome())
+        log.append_outcomes([learnt("a", 0)])
+        seen.append(log.last_outcome())
+        assert seen[0] == 0 and seen == sorted(set(seen))
+        log.append_outcomes([learnt("a", 0)])
+        log.append([predicted("a", T0)])
+        assert log.last_outcome() == seen[-1]
+
     def test_totals_count_everything(self, log: Log) -> None:
         """An empty log has no first and no last time."""
         assert log.totals() == Totals()

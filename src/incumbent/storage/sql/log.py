@@ -243,6 +243,10 @@ class SqlLog(ABC):
     def mark(self, now: Micros, versions: Sequence[str] = ()) -> Mark:
         return trials.mark(self._database, now, versions)
 
+    def last_outcome(self) -> int:
+        with self._database.reading() as session:
+            return sums.last_outcome(session)
+
     def trial_sums(self, plan: SumPlan, now: Micros) -> TrialSums:
         return trials.trial_sums(self._database, plan, now)
 

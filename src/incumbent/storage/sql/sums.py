@@ -134,6 +134,7 @@ _SHADOW_FAILURES = (
     .where(shadow.c.at >= bindparam("since"), shadow.c.at < bindparam("until"))
     .where(shadow.c.version == bindparam("version"))
 )
+_LAST_OUTCOME = select(func.max(outcome.c.arrival))
 _TALLY = (
     select(tally.c.served_by, tally.c.fallback_reason, func.sum(tally.c.rows))
     .group_by(tally.c.served_by, tally.c.fallback_reason)
@@ -187,6 +188,12 @@ def size(session: Session, name: str, share: float, since: Micros, known_before:
     larger = rows - 1 - math.ceil((rows - 1) * share)
     ((found,),) = session.rows(ordered, larger=larger, since=since, known_before=known_before, **named)
     return rows, abs(found / UNITS_PER_ONE if name == "loss" else float(label(found)))
+
+
+def last_outcome(session: Session) -> int:
+    """`Log.last_outcome`."""
+    ((last,),) = session.rows(_LAST_OUTCOME)
+    return int(last or 0)
 
 
 def shadow_failures(session: Session, version: str, since: Micros, until: Micros) -> tuple[int, int]:
