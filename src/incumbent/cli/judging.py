@@ -1,5 +1,6 @@
 """Steps 3 to 5 at the terminal, and `why`: each asks the project for evidence and shows it."""
 
+import os
 import time as clocks
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -22,6 +23,9 @@ from incumbent.errors import ConfigError, IncumbentError, StoreLocked
 from incumbent.loop.steering import Move
 from incumbent.records import Decision, moment
 from incumbent.server import lifeline
+
+NICE = 10
+"""Where there is but one core for both, answers come before judging: a tick loads scipy and draws."""
 
 live_app = typer.Typer(no_args_is_help=True, help="Step 3: is it better on live traffic?")
 upkeep_app = typer.Typer(no_args_is_help=True, help="Step 5: is it still right? What is due?")
@@ -132,6 +136,8 @@ def upkeep_tick(
 
 
 def _tick_forever(ticker: Any, json: bool) -> NoReturn:
+    if hasattr(os, "nice"):
+        os.nice(NICE)
     standing_by = False
     while True:
         try:
