@@ -10,11 +10,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from incumbent.errors import DecisionRefused, IncumbentError, LedgerConflict
-from incumbent.loop import decide, outcome, promote, starting
+from incumbent.loop import decide, outcome, promote, starting, steering
+from incumbent.loop.steering import Move
 from incumbent.project import decisions, looking, owing, replaying, traffic
 from incumbent.project.looking import Rules
 from incumbent.project.replaying import Repeated
-from incumbent.records import Decision, Event, Evidence, Micros, Roles, Trial
+from incumbent.records import Decision, Event, Evidence, Micros, Roles, Trial, Version
 from incumbent.steps.live import looks, sums
 from incumbent.steps.live.trial import BLOCK
 from incumbent.steps.live.watch import judge_watch
@@ -88,12 +89,8 @@ class Live:
         """Let more units take part (0-1), before the steps of `live.enrol` would. Nobody changes arm and what was seen
         stays in the decision. DecisionRefused for a lower share (that is a new `phase`) and in a shadow, which scores
         every row."""
-        at = self.project.clock() if now is None else now
-        if self._running().mode == "shadow":
-            raise DecisionRefused("a shadow scores every row: there is nobody to enrol.")
-        promote.raise_enrolment(
-            self.project.facts.ledger, self.project.roles(), share, at=at, actor=self.project.actor, reason=reason
-        )
+        self._running()
+        self._by_hand(Move("enrol", reason, enrolled=share), now)
         return self._running()
 
     def phase(self, enrolled: float | None, reason: str, *, now: Micros | None = None) -> Trial:
@@ -101,16 +98,19 @@ class Live:
 
         The only way to a lower share. `enrolled` is the share that takes part (0-1), by default the present one; a
         shadow scores every row. Caps stay as they were fixed at the start. DecisionRefused without a reason."""
-        at = self.project.clock() if now is None else now
-        running = self._running()
-        share = running.enrolled if enrolled is None else enrolled
-        if running.mode == "shadow" and share != 1.0:
-            raise DecisionRefused(f"found an enrolled share of {share:g}, and a shadow scores every row: leave it out.")
-        promote.start_phase(
-            self.project.facts.ledger, self.project.roles(), enrolled=share, at=at, actor=self.project.actor,
-            reason=reason,
-        )  # fmt: skip
+        self._running()
+        self._by_hand(Move("phase", reason, enrolled=enrolled), now)
         return self._running()
+
+    def _by_hand(self, move: Move, now: Micros | None) -> None:
+        """A person's move on the trial: the same at every door."""
+        project = self.project
+        at = project.clock() if now is None else now
+
+        def proves(version: Version) -> None:
+            project.predictor(version.name)
+
+        steering.make(move, project.facts, project.config, proves, at=at, actor=project.actor)
 
     def look(self, *, now: Micros | None = None) -> Evidence:
         """The running trial's evidence at this moment; records and decides nothing."""
